@@ -95,8 +95,11 @@ struct route_ops {
 	 */
 	void (*to_client)(
 	    void *arg, enum route_path path, const struct route_out *out);
-	/* Stop (true) or go on reading the client; both paths. */
-	void (*hold_client)(void *arg, bool hold);
+	/*
+	 * Stop (true) or go on reading the client on this path (TRAFFIC alone
+	 * unless split_client). A new router's client is held: route_start.
+	 */
+	void (*hold_client)(void *arg, enum route_path path, bool hold);
 	/* Stop or go on reading this child on this path. */
 	void (*hold_child)(
 	    void *arg, int slot, enum route_path path, bool hold);
@@ -250,7 +253,7 @@ void route_tick(struct route *r, uint64_t now_ms);
 /* Absolute ms; UINT64_MAX = none. May change with every call. */
 uint64_t route_next_deadline(const struct route *r);
 
-bool route_client_held(const struct route *r);
+bool route_client_held(const struct route *r, enum route_path path);
 bool route_child_held(const struct route *r, int slot, enum route_path path);
 bool route_child_is_live(const struct route *r, int slot);
 bool route_is_dead(const struct route *r); /* drop_client was called */
