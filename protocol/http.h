@@ -138,7 +138,6 @@ struct http_body {
 	size_t trailer_bytes;
 	uint64_t total;
 	uint64_t max_bytes;
-	bool saw_digit, in_ext, saw_cr;
 	bool done;
 };
 
@@ -163,7 +162,7 @@ int http_put_field(struct buf *out, const char *name, const char *value);
 int http_put_fieldf(struct buf *out, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 int http_put_end(struct buf *out); /* the empty line */
-/* "N\r\n" in front of n > 0 chunk bytes; the caller adds bytes and CRLF. */
+/* One chunk; nothing when n is 0. */
 int http_put_chunk(struct buf *out, const void *p, size_t n);
 int http_put_last_chunk(struct buf *out);
 const char *http_reason(int code); /* "Not Found"; "Status" when unknown */
