@@ -1,12 +1,12 @@
 /*
  * ipc: typed messages between the processes of the daemon (design §5).
  *
- * A frame is a 16-byte header (type, flags, length, session, stream; little
- * endian) and a payload whose fields stand in payloads.def. Who sent a message
- * is known by the socket it came on. Before a handler runs: type known, socket
- * right, sender allowed, phase legal, every field inside its limit, no
- * trailing bytes, at most the declared number of descriptors. Any failure ends
- * the peer with a reason that names it.
+ * A frame is a 16-byte header (type, flags, descriptors, length, session,
+ * stream; little endian) and a payload whose fields stand in payloads.def. Who
+ * sent a message is known by the socket it came on. Before a handler runs: type
+ * known, socket right, sender allowed, phase legal, every field inside its
+ * limit, no trailing bytes, at most the declared number of descriptors. Any
+ * failure ends the peer with a reason that names it.
  */
 #ifndef IPC_IPC_H
 #define IPC_IPC_H
@@ -51,7 +51,8 @@ enum {
 
 struct ipc_header {
 	uint16_t type;
-	uint16_t flags;
+	uint8_t flags;
+	uint8_t n_fds;   /* descriptors that travel with the frame */
 	uint32_t length; /* of the payload */
 	uint32_t session;
 	uint32_t stream;
@@ -66,9 +67,9 @@ typedef struct span ipc_c_bytes;
 
 /* struct ipc_stream_data { struct span data; }, and so on for every message */
 #define IPC_FIELD(type, field, max) ipc_c_##type field;
-#define IPC_MSG(NAME, name, ...)                                               \
-	struct ipc_##name {                                                    \
-		IPC_FIELDS_##name(IPC_FIELD)                                   \
+#define IPC_MSG(NAME, name, ...)             \
+	struct ipc_##name {                  \
+		IPC_FIELDS_##name(IPC_FIELD) \
 	};
 #include "ipc/messages.def"
 #undef IPC_MSG
@@ -105,10 +106,9 @@ struct ipc_handler {
 /*
  * A worker's dispatch table. In workers/x/dispatch.c:
  *
- *   #define IPC_MSG(NAME, name, id, s, p, fds, sup, fe, sf, sec, con, clu, own) \
- *           IPC_KEEP_IF(fe)(IPC_##NAME, fe_on_##name)
- *   static const struct ipc_handler handlers[] = {
- *   #include "ipc/messages.def"
+ *   #define IPC_MSG(NAME, name, id, s, p, fds, sup, fe, sf, sec, con, clu, own)
+ * \ IPC_KEEP_IF(fe)(IPC_##NAME, fe_on_##name) static const struct ipc_handler
+ * handlers[] = { #include "ipc/messages.def"
  *   };
  *
  * so that a message addressed to the worker without a handler, and a handler
@@ -161,8 +161,8 @@ size_t ipc_peer_queued_bytes(const struct ipc_peer *peer);
 void ipc_peer_end(struct ipc_peer *peer, const char *why);
 
 /* One line "NAME session=.. stream=.. field=value ..." for debug logs. */
-void ipc_print(const struct ipc_header *h, const void *payload,
-    struct buf *out);
+void ipc_print(
+    const struct ipc_header *h, const void *payload, struct buf *out);
 /* The pure codec, also for tests and fuzzing. */
 int ipc_encode(enum ipc_type type, uint16_t flags, uint32_t session,
     uint32_t stream, const void *payload, struct buf *out);

@@ -14,7 +14,11 @@
 #include <cjson/cJSON.h>
 
 #include "ipc/ipc.h"
+#include "lib/list.h"
+#include "sys/landlock.h"
 #include "sys/sandbox.h"
+
+enum { WORKER_MAX_RULES = 4 };
 
 struct worker {
 	enum ipc_role role;
@@ -27,6 +31,15 @@ struct worker {
 	cJSON *config; /* this worker's section, made by the supervisor */
 	void *state;   /* the worker's own context */
 	struct list peers;
+	/* Landlock: what prepare allows below directories, nothing else. */
+	struct sys_landlock_rule rules[WORKER_MAX_RULES];
+	size_t n_rules;
+	/* worker.c's own */
+	const struct worker_ops *ops;
+	struct ipc_dispatch dispatch;
+	bool started; /* START came */
+	bool quit;    /* the loop shall end */
+	struct worker_start *start;
 };
 
 struct worker_ops {
@@ -39,8 +52,8 @@ struct worker_ops {
 	/* After the filter. w->state is set by prepare or here. */
 	int (*start)(struct worker *w, struct err *e);
 	void (*on_attach)(struct worker *w, struct ipc_peer *peer);
-	void (*on_detach)(struct worker *w, struct ipc_peer *peer,
-	    const char *why);
+	void (*on_detach)(
+	    struct worker *w, struct ipc_peer *peer, const char *why);
 	void (*on_reload)(struct worker *w, cJSON *old_config);
 	/* Stop taking new work; call worker_drained when nothing is left. */
 	void (*on_drain)(struct worker *w, uint32_t deadline_ms);
@@ -48,12 +61,17 @@ struct worker_ops {
 };
 
 /* The attached peer, or NULL. */
-struct ipc_peer *worker_peer(struct worker *w, enum ipc_role role,
-    uint32_t index);
+struct ipc_peer *worker_peer(
+    struct worker *w, enum ipc_role role, uint32_t index);
 /* A cluster worker by its cluster's name; OWN for the own cluster's. */
-struct ipc_peer *worker_peer_named(struct worker *w, enum ipc_role role,
-    const char *name);
+struct ipc_peer *worker_peer_named(
+    struct worker *w, enum ipc_role role, const char *name);
 void worker_drained(struct worker *w);
+/*
+ * In prepare: the directory behind fd (borrowed) may be used later with these
+ * SYS_LANDLOCK_* rights. -ERR_TOO_BIG after WORKER_MAX_RULES.
+ */
+int worker_allow_dir(struct worker *w, int fd, unsigned rights, struct err *e);
 /* Every handler of START, ATTACH, DETACH, RELOAD, DRAIN, ALIVE is shared. */
 int worker_run(const struct worker_ops *ops);
 /* `tributaryd --worker ROLE`: finds the ops and runs them. Exit code. */
@@ -63,7 +81,12 @@ int worker_main(const char *role);
 ipc_handler_fn worker_on_start, worker_on_attach, worker_on_detach,
     worker_on_reload, worker_on_drain, worker_on_alive;
 
-extern const struct worker_ops fe_ops, sf_ops, sec_ops, con_ops, clu_ops,
-    own_ops;
+/*
+ * A worker's sources are added to libtribworkers_a_SOURCES in its Makefile.inc
+ * and its row to workers/roles.def once its ops exist.
+ */
+#define WORKER_ROLE(role, ops) extern const struct worker_ops ops;
+#include "workers/roles.def"
+#undef WORKER_ROLE
 
 #endif
