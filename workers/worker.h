@@ -23,6 +23,7 @@ enum { WORKER_MAX_RULES = 4 };
 struct worker {
 	enum ipc_role role;
 	uint32_t index;
+	uint32_t uid, gid; /* of START: what it will run as; 0 = as it is */
 	char instance[64];
 	char name[254]; /* the cluster's name for cluster workers, or "" */
 	enum ipc_phase phase;
