@@ -101,6 +101,14 @@ void agent_client_on_drain(struct agent_client *c, struct agent_wait *w);
 void agent_wait_cancel(struct agent_wait *w);
 
 /*
+ * While a client is held nothing is read from it: a peer does not take what
+ * the client sends. Counted; ends with the client. Messages that were read
+ * before may still arrive.
+ */
+void agent_client_hold(struct agent_client *c);
+void agent_client_release(struct agent_client *c);
+
+/*
  * Intercepted traffic, implemented by agent/incoming.c. Not called in
  * targetless mode, where these messages are refused by the caller.
  */
