@@ -157,6 +157,11 @@ int ipc_send(struct ipc_peer *peer, enum ipc_type type, uint16_t flags,
     unsigned n_fds);
 /* Bytes queued and not yet written, both sockets. */
 size_t ipc_peer_queued_bytes(const struct ipc_peer *peer);
+/*
+ * Writes now what the sockets take; for a last word before the process ends
+ * (else the loop does it). 0 all is written, 1 some is left, negative: lost.
+ */
+int ipc_peer_flush(struct ipc_peer *peer);
 /* End the peer from inside a callback; on_gone runs from the loop. */
 void ipc_peer_end(struct ipc_peer *peer, const char *why);
 

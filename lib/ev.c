@@ -26,6 +26,12 @@ struct ev_timer {
 	void *arg;
 };
 
+struct ev_soon {
+	struct event *ev;
+	ev_fn *fn;
+	void *arg;
+};
+
 struct ev_signal {
 	struct event *ev;
 	ev_fn *fn;
@@ -108,10 +114,10 @@ ev_io_new(struct ev_loop *loop, int fd, ev_io_fn *fn, void *arg)
 	io->loop = loop;
 	io->fn = fn;
 	io->arg = arg;
-	io->read_ev = event_new(
-	    loop->base, fd, EV_READ | EV_PERSIST, ev_io_ready, io);
-	io->write_ev = event_new(
-	    loop->base, fd, EV_WRITE | EV_PERSIST, ev_io_ready, io);
+	io->read_ev =
+	    event_new(loop->base, fd, EV_READ | EV_PERSIST, ev_io_ready, io);
+	io->write_ev =
+	    event_new(loop->base, fd, EV_WRITE | EV_PERSIST, ev_io_ready, io);
 	if (io->read_ev == NULL || io->write_ev == NULL)
 		ev_io_free(&io);
 	return io;
@@ -247,6 +253,49 @@ ev_signal_free(struct ev_signal **s)
 		return;
 	if ((*s)->ev != NULL)
 		event_free((*s)->ev);
+	free(*s);
+	*s = NULL;
+}
+
+static void
+ev_soon_ready(evutil_socket_t fd, short what, void *arg)
+{
+	struct ev_soon *s = arg;
+
+	(void)fd;
+	(void)what;
+	s->fn(s->arg);
+}
+
+struct ev_soon *
+ev_soon_new(struct ev_loop *loop, ev_fn *fn, void *arg)
+{
+	struct ev_soon *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->fn = fn;
+	s->arg = arg;
+	s->ev = event_new(loop->base, -1, 0, ev_soon_ready, s);
+	if (s->ev == NULL) {
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void
+ev_soon_set(struct ev_soon *s)
+{
+	event_active(s->ev, EV_TIMEOUT, 0);
+}
+
+void
+ev_soon_free(struct ev_soon **s)
+{
+	if (*s == NULL)
+		return;
+	event_free((*s)->ev);
 	free(*s);
 	*s = NULL;
 }

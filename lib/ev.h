@@ -8,6 +8,7 @@
 struct ev_loop;
 struct ev_io;
 struct ev_timer;
+struct ev_soon;
 struct ev_signal;
 struct event_base;
 
@@ -36,6 +37,11 @@ void ev_timer_set(struct ev_timer *t, uint64_t delay_ms);
 void ev_timer_cancel(struct ev_timer *t);
 bool ev_timer_armed(const struct ev_timer *t);
 void ev_timer_free(struct ev_timer **t);
+
+/* Runs fn once in this turn, after what is ready now; no system call. */
+struct ev_soon *ev_soon_new(struct ev_loop *loop, ev_fn *fn, void *arg);
+void ev_soon_set(struct ev_soon *s); /* more than once is once */
+void ev_soon_free(struct ev_soon **s);
 
 struct ev_signal *ev_signal_new(
     struct ev_loop *loop, int signo, ev_fn *fn, void *arg);
