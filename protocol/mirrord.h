@@ -199,6 +199,7 @@ enum pm_dir {
 #define PM_COMPOSITE_DEPTH 32       /* nested HttpFilter Composites */
 #define PM_HEADERS_MAX 24576        /* names of one header map */
 #define PM_LEN_MAX_BYTES (64 << 20) /* one string or byte string */
+#define PM_COUNT_MAX (64 << 20)     /* items of one list */
 
 /*
  * Decodes the message at the front of n bytes. 0 with its length in *used_r
@@ -248,7 +249,7 @@ int pm_parse_daemon(struct arena *a, const char *s, size_t n,
 
 /* ---- small things ---- */
 
-/* Variant names for logs: "TcpSteal", "TcpSteal.Data"; "?" when unknown. */
+/* Variant names for logs: "TcpSteal", then "Data"; "?" when there is none. */
 const char *pm_kind_name(enum pm_dir dir, unsigned kind);
 const char *pm_sub_name(enum pm_dir dir, unsigned kind, unsigned sub);
 

@@ -55,27 +55,27 @@ struct pm_field;
 /* One unfinished level: fields still to come, or equal items still to come. */
 struct pm_scan_level {
 	const struct pm_field *fields;
-	const struct pm_type *item;
+	const struct pm_type *item; /* NULL: fields are meant */
 	uint64_t left;
 };
 
-/* levels: 2 per nested Composite, and what the messages need without any */
+/* 2 per nested Composite, and what the messages need without any. */
 #define PM_SCAN_LEVELS (2 * PM_COMPOSITE_DEPTH + 16)
 
 /* Opaque; lives in its owner. */
 struct pm_scan {
 	struct pm_route route;
-	uint64_t offset; /* bytes of the message eaten */
-	uint64_t skip;   /* body bytes still to be skipped */
-	uint8_t num[17]; /* a varint cut by the end of a piece */
-	uint8_t num_len;
-	uint8_t top; /* levels in use */
-	uint8_t vecs;
-	uint8_t head; /* enum pm_scan_head: what the head still waits for */
+	enum pm_dir dir;
 	bool done;
 	bool failed;
-	enum pm_dir dir;
-	const struct pm_type *type; /* the value that begins at offset */
+	uint8_t head;       /* enum pm_head: what the head still waits for */
+	uint8_t composites; /* nested right now */
+	uint8_t top;        /* levels in use */
+	uint8_t num_len;
+	uint8_t num[17];            /* a number, while it is gathered */
+	uint64_t offset;            /* bytes of the message eaten */
+	uint64_t skip;              /* body bytes still to be skipped */
+	const struct pm_type *type; /* of the value that comes next, or NULL */
 	struct pm_scan_level level[PM_SCAN_LEVELS];
 };
 
