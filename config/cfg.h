@@ -43,9 +43,11 @@ struct cfg_problems {
 struct cfg_env {
 	const char *multicluster_config; /* MIRRORD_MULTICLUSTER_CONFIG */
 	const char *clusters_config;     /* MIRRORD_CLUSTERS_CONFIG */
-	const char *hostname;            /* for the default of advertise */
+	const char
+	    *setup_deadline; /* OPERATOR_SESSION_SETUP_DEADLINE_SECONDS */
+	char hostname[256];  /* for the default of advertise */
 };
-/* From the process: both variables and gethostname. Borrowed pointers. */
+/* From the process: its environment (borrowed) and gethostname. */
 struct cfg_env cfg_env_of_process(void);
 
 /*
