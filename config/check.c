@@ -20,6 +20,15 @@ member(const struct cfg_load *l, const char *key)
 	return cJSON_GetObjectItemCaseSensitive(l->tree, key);
 }
 
+/* What a message calls obj. */
+static const char *
+name_of(const cJSON *obj, const char *otherwise)
+{
+	const char *name = json_str(obj, "name", "");
+
+	return name[0] != '\0' ? name : otherwise;
+}
+
 /* The multiCluster mapping, or NULL on an ordinary operator. */
 static cJSON *
 multi(const struct cfg_load *l)
@@ -79,9 +88,15 @@ cfg_derive(struct cfg_load *l)
 	derive_advertise(l);
 	cJSON_ArrayForEach(target, member(l, "targets"))
 	{
-		if (json_str(target, "container", "")[0] == '\0')
-			set(l, target, "container",
-			    json_str(target, "name", ""));
+		char name[64];
+
+		if (json_str(target, "container", "")[0] != '\0')
+			continue;
+		/* a container's name has no dots */
+		(void)str_fmt(
+		    name, sizeof name, "%.63s", json_str(target, "name", ""));
+		name[strcspn(name, ".")] = '\0';
+		set(l, target, "container", name);
 	}
 }
 
@@ -266,7 +281,7 @@ rule_auth(struct cfg_load *l)
 				    "`authType: %s` needs `%s`; add it to "
 				    "%.100s.",
 				    type, auth_needs[k].field,
-				    json_str(c, "name", "the cluster"));
+				    name_of(c, "the cluster"));
 			if (strcmp(json_str(l->tree, "platform", ""),
 				"standalone") == 0)
 				cfg_error(l, at,
@@ -335,9 +350,7 @@ one_replica(struct cfg_load *l, const cJSON *r, const struct yml_node *at,
 		cfg_error(l, at,
 		    "A replica needs exactly one of `pidFile`, `pid`, `unit` "
 		    "and `cgroup`; %s has %u of them.",
-		    json_str(r, "name", "")[0] != '\0' ? json_str(r, "name", "")
-						       : "this one",
-		    n);
+		    name_of(r, "this one"), n);
 	if (json_str(r, "netns", "")[0] != '\0' &&
 	    !cfg_given(l, "targets[%zu].replicas[%zu].pid", i, k) &&
 	    !cfg_given(l, "targets[%zu].replicas[%zu].pidFile", i, k))
@@ -356,7 +369,7 @@ target_replicas(struct cfg_load *l, const cJSON *target, size_t i)
 		cfg_warn(l, cfg_node(l, "targets[%zu].replicas", i),
 		    "%s has no `replicas`, so nothing can be done on it; add "
 		    "them.",
-		    json_str(target, "name", "This target"));
+		    name_of(target, "This target"));
 	cJSON_ArrayForEach(r, list)
 	{
 		const struct yml_node *at =
@@ -388,7 +401,8 @@ same_target(const cJSON *a, const cJSON *b)
 			json_str(b, keys[i], "")) != 0)
 			return false;
 	}
-	return json_str(a, "name", "")[0] != '\0';
+	return json_str(a, "name", "")[0] != '\0' &&
+	       json_str(a, "kind", "")[0] != '\0';
 }
 
 static void
@@ -431,10 +445,11 @@ rule_primaries(struct cfg_load *l)
 
 	cJSON_ArrayForEach(p, member(l, "primaries"))
 	{
-		const struct yml_node *at = cfg_node(l, "primaries[%zu]", i++);
-		bool cert = json_str(p, "certificate", "")[0] != '\0';
-		bool token = json_str(p, "tokenSha256", "")[0] != '\0';
+		const struct yml_node *at = cfg_node(l, "primaries[%zu]", i);
+		bool cert = cfg_given(l, "primaries[%zu].certificate", i);
+		bool token = cfg_given(l, "primaries[%zu].tokenSha256", i);
 
+		i++;
 		if (cert == token)
 			cfg_error(l, at,
 			    "A primary needs `certificate` or `tokenSha256`, "

@@ -106,6 +106,14 @@ set_text(struct cfg_load *l, cJSON *obj, const char *key, const char *text)
 	}
 }
 
+static const char *
+cluster_name(const cJSON *cluster)
+{
+	const char *name = json_str(cluster, "name", "");
+
+	return name[0] != '\0' ? name : "the cluster";
+}
+
 /* base64 of PEM becomes PEM; what is neither stays, to fail when used. */
 static void
 decode_ca(struct cfg_load *l, cJSON *cluster, size_t i)
@@ -125,7 +133,7 @@ decode_ca(struct cfg_load *l, cJSON *cluster, size_t i)
 		cfg_warn(l, cfg_node(l, "clusters[%zu].caData", i),
 		    "`caData` holds no certificate, so %.100s cannot be "
 		    "reached; put its CA there, as PEM or base64 of PEM.",
-		    json_str(cluster, "name", "the cluster"));
+		    cluster_name(cluster));
 }
 
 static void
@@ -156,7 +164,7 @@ read_ca(struct cfg_load *l, cJSON *cluster, size_t i)
 		cfg_error(l, at,
 		    "%.200s holds no PEM certificate; write the CA of %.100s "
 		    "there.",
-		    file, json_str(cluster, "name", "the cluster"));
+		    file, cluster_name(cluster));
 	free(pem);
 }
 

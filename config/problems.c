@@ -41,6 +41,10 @@ add(struct cfg_load *l, const struct yml_node *at, bool warning,
 	int rc;
 
 	vsnprintf(text, sizeof text, fmt, ap);
+	for (char *c = text; *c != '\0'; c++) {
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?'; /* a line of a log stays one line */
+	}
 	rc = cfg_problem_add(l->problems, at != NULL ? at->file : l->path,
 	    at != NULL ? at->line : 0, at != NULL ? at->column : 0, warning,
 	    text);

@@ -266,7 +266,16 @@ given(
 	}
 }
 
-/* The value of one row; null counts as absent. */
+/* Charts write null or "" for what nobody set. */
+static bool
+is_absent(const struct cfg_row *row, const struct yml_node *node)
+{
+	return node == NULL || yml_is_null(node) ||
+	       (node->kind == YML_SCALAR && node->text[0] == '\0' &&
+		   row->type > CFG_T_LABELS && (row->flags & CFG_MANY) == 0);
+}
+
+/* The value of one row, or its default. */
 static cJSON *
 row_value(
     struct cfg_load *l, const struct cfg_row *row, const struct yml_node *map)
@@ -275,7 +284,7 @@ row_value(
 
 	if ((row->flags & CFG_INTERNAL) == 0)
 		node = yml_get(map, cfg_row_key(row));
-	if (node != NULL && !yml_is_null(node))
+	if (!is_absent(row, node))
 		return given(l, row, node);
 	if ((row->flags & CFG_REQUIRED) != 0 && map != NULL) {
 		char wants[256];
@@ -367,5 +376,6 @@ cfg_given(const struct cfg_load *l, const char *fmt, ...)
 	vsnprintf(path, sizeof path, fmt, ap);
 	va_end(ap);
 	node = follow(l, path, &whole);
-	return whole && !yml_is_null(node);
+	return whole && (node->kind != YML_SCALAR || node->text[0] != '\0') &&
+	       !yml_is_null(node);
 }
