@@ -87,7 +87,7 @@ test_bad(void **state)
 	static const struct {
 		const char *text, *problem;
 	} rows[] = {
-	    {"a: [", "1:2 This is not YAML"},
+	    {"a: [", "2:1 This is not YAML"},
 	    {"a: b: c\n", "1:5 This is not YAML"},
 	    {"\xff\xfe", "1:1 This is not YAML"},
 	    {"a: \x80\n", "1:1 This is not YAML"},
