@@ -7,6 +7,7 @@
  * Rules for callbacks: they run from the loop, never from inside
  * tls_conn_new. A callback may call anything here, tls_conn_free included.
  * After on_close nothing more is called; the owner frees the connection.
+ * The program ignores SIGPIPE (OpenSSL writes with write(2)).
  */
 #ifndef NET_TLS_CONN_H
 #define NET_TLS_CONN_H
@@ -69,7 +70,7 @@ int tls_system_roots(struct buf *pem, struct err *e);
 struct tls_conn;
 
 struct tls_conn_cbs {
-	/* The handshake is done (plain: the socket is connected). */
+	/* Optional: the handshake is done (plain: the socket is connected). */
 	void (*on_ready)(void *arg);
 	/*
 	 * New bytes stand at the end of in. Take some or all from its front
@@ -124,14 +125,12 @@ void tls_conn_set_cbs(
 
 /*
  * Queues bytes; all or nothing. -ERR_TOO_BIG over out_max_bytes, -ERR_CLOSED
- * after a shutdown or the end. Never calls a callback.
+ * after a shutdown or the end. Sent when the running callback returns, or in
+ * the loop's next turn, so that small writes share a record. Never calls a
+ * callback. Allowed before on_ready.
  */
 int tls_conn_write(struct tls_conn *c, const void *p, size_t n);
 int tls_conn_writev(struct tls_conn *c, const struct span *v, size_t count);
-/* Between cork and uncork nothing is sent, so that small writes share a
- * record. Nests. Inside callbacks of this connection it is always so. */
-void tls_conn_cork(struct tls_conn *c);
-void tls_conn_uncork(struct tls_conn *c);
 size_t tls_conn_queued(const struct tls_conn *c); /* bytes not sent yet */
 bool tls_conn_full(const struct tls_conn *c);     /* at the high-water mark */
 void tls_conn_set_water(
@@ -140,6 +139,7 @@ void tls_conn_set_water(
 void tls_conn_pause_read(struct tls_conn *c);
 /* What is still in the input buffer is shown again, from the loop. */
 void tls_conn_resume_read(struct tls_conn *c);
+void tls_conn_show(struct tls_conn *c); /* the same without a pause */
 
 /*
  * Orderly: sends what is queued, then the end; waits for the peer's end

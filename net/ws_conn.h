@@ -48,10 +48,10 @@ struct ws_conn_opts {
 	uint64_t max_message_bytes; /* 0 = 64 MiB */
 	/*
 	 * Send a Ping that often and give up when nothing at all came for
-	 * silence_ms after one. 0 = never: always so towards a stock client.
+	 * silence_ms. 0 = never: always so towards a stock client.
 	 */
 	uint32_t ping_interval_ms;
-	uint32_t silence_ms; /* 0 = ping_interval_ms */
+	uint32_t silence_ms; /* 0 = twice ping_interval_ms */
 };
 
 /*
@@ -82,8 +82,6 @@ size_t ws_queued(const struct ws_conn *ws); /* bytes not sent yet */
 bool ws_full(const struct ws_conn *ws);     /* at the high-water mark */
 void ws_pause(struct ws_conn *ws);          /* no on_piece until ws_resume */
 void ws_resume(struct ws_conn *ws);
-void ws_cork(struct ws_conn *ws); /* several messages in one record */
-void ws_uncork(struct ws_conn *ws);
 
 /*
  * Orderly: sends what is queued, then a Close (WS_CLOSE_NO_STATUS: an empty

@@ -1,0 +1,505 @@
+/*
+ * A WebSocket on a tls_conn. The parser lives in protocol/; this file owns the
+ * connection, the order of what is sent, and the ways in which it ends.
+ */
+#include "config.h"
+
+#include "net/ws_conn.h"
+
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/clock.h"
+
+enum { CLOSE_WAIT_MS = 2000, MASK_POOL = 256, PONGS_MAX = 512 };
+
+struct ws_conn {
+	struct ev_loop *loop;
+	struct tls_conn *conn;
+	enum ws_role role;
+	struct ws_conn_opts opts;
+	struct ws_conn_cbs cbs;
+	void *arg;
+	struct ws_parser parser;
+	struct ev_timer *timer; /* pings, or the wait for a Close; or NULL */
+	uint8_t *masks;         /* client: random bytes not used yet */
+	size_t masks_left;
+	bool bound;
+	bool paused;  /* by the owner */
+	bool sending; /* a message is under way */
+	bool close_sent;
+	bool close_got;      /* the peer's Close: what follows is not read */
+	uint16_t close_code; /* of the peer */
+	bool dropping;
+	bool pinged;
+	uint64_t heard_ms;   /* when anything came last */
+	unsigned pongs;      /* queued since anything was sent */
+	struct err *failure; /* what to tell when the connection has ended */
+	bool ended;          /* on_close was called, or waits to be bound */
+	bool in_cb;          /* inside on_read */
+	bool freed;
+};
+
+static void
+ws_destroy(struct ws_conn *ws)
+{
+	tls_conn_free(&ws->conn);
+	ev_timer_free(&ws->timer);
+	free(ws->masks);
+	free(ws->failure);
+	free(ws);
+}
+
+static void
+ws_end(struct ws_conn *ws, const struct err *e)
+{
+	bool clean = ws->close_got;
+	static const struct err none;
+
+	if (ws->ended || ws->freed)
+		return;
+	ws->ended = true;
+	ev_timer_free(&ws->timer);
+	if (ws->failure != NULL)
+		e = ws->failure;
+	else if (clean || (ws->dropping && e->code == ERR_CLOSED))
+		e = &none; /* we asked for it */
+	if (ws->bound)
+		ws->cbs.on_close(ws->arg, ws, clean,
+		    clean ? ws->close_code : WS_CLOSE_NO_STATUS, e);
+}
+
+static struct err *
+err_copy(const struct err *e)
+{
+	struct err *copy = malloc(sizeof(*copy));
+
+	if (copy != NULL)
+		*copy = *e;
+	return copy;
+}
+
+/* ---- sending */
+
+static int
+ws_mask_key(struct ws_conn *ws, uint8_t key[4])
+{
+	if (ws->masks == NULL)
+		ws->masks = malloc(MASK_POOL);
+	if (ws->masks == NULL)
+		return -ERR_NOMEM;
+	if (ws->masks_left < 4) {
+		if (RAND_bytes(ws->masks, MASK_POOL) != 1)
+			return -ERR_INTERNAL;
+		ws->masks_left = MASK_POOL;
+	}
+	ws->masks_left -= 4;
+	memcpy(key, ws->masks + ws->masks_left, 4);
+	return 0;
+}
+
+static int
+ws_put(struct ws_conn *ws, uint8_t opcode, bool fin, const void *p, size_t n)
+{
+	struct ws_frame f = {.fin = fin, .opcode = opcode, .len = n};
+	uint8_t head[WS_HEAD_MAX];
+	uint8_t *masked = NULL;
+	struct span v[2];
+	int rc;
+
+	if (ws->role == WS_CLIENT) {
+		f.masked = true;
+		rc = ws_mask_key(ws, f.mask);
+		if (rc < 0)
+			return rc;
+		masked = malloc(n + 1);
+		if (masked == NULL)
+			return -ERR_NOMEM;
+		if (n > 0)
+			memcpy(masked, p, n);
+		ws_mask(masked, n, f.mask, 0);
+		p = masked;
+	}
+	v[0] = (struct span){head, ws_head_encode(head, &f)};
+	v[1] = (struct span){p, n};
+	rc = tls_conn_writev(ws->conn, v, n > 0 ? 2 : 1);
+	free(masked);
+	return rc;
+}
+
+static bool
+ws_writable(const struct ws_conn *ws)
+{
+	return ws->conn != NULL && !ws->ended && !ws->freed &&
+	       !ws->close_sent && !ws->dropping;
+}
+
+static int
+ws_send_data(struct ws_conn *ws, uint8_t opcode, const void *p, size_t n,
+    bool first, bool last)
+{
+	int rc;
+
+	if (!ws_writable(ws))
+		return -ERR_CLOSED;
+	if (first == ws->sending)
+		return -ERR_CONFLICT;
+	if (n > WS_MAX_FRAME)
+		return -ERR_TOO_BIG;
+	rc = ws_put(ws, first ? opcode : WS_CONT, last, p, n);
+	if (rc == 0)
+		ws->sending = !last;
+	return rc;
+}
+
+int
+ws_send_piece(
+    struct ws_conn *ws, const void *p, size_t n, bool first, bool last)
+{
+	return ws_send_data(ws, WS_BINARY, p, n, first, last);
+}
+
+int
+ws_send(struct ws_conn *ws, const void *p, size_t n)
+{
+	return ws_send_data(ws, WS_BINARY, p, n, true, true);
+}
+
+int
+ws_send_text(struct ws_conn *ws, const void *p, size_t n, bool first, bool last)
+{
+	return ws_send_data(ws, WS_TEXT, p, n, first, last);
+}
+
+/* ---- ending */
+
+/* The peer is silent: nothing can be flushed to it any more. */
+static void
+ws_silent(struct ws_conn *ws)
+{
+	struct err e = {0};
+
+	err_set(&e, ERR_TIMEOUT,
+	    "The peer did not answer a WebSocket Ping for %u ms.",
+	    ws->opts.silence_ms);
+	tls_conn_free(&ws->conn);
+	if (!ws->bound) {
+		ws->failure = err_copy(&e);
+		ws->ended = true;
+		return;
+	}
+	ws_end(ws, &e);
+}
+
+static void
+on_timer(void *arg)
+{
+	static const struct err gone = {
+	    .code = ERR_CLOSED, .text = "The peer closed the connection."};
+	struct ws_conn *ws = arg;
+	uint64_t now = clock_mono_ms();
+
+	if (ws->ended) { /* before it was bound */
+		ws->ended = false;
+		ws_end(ws, &gone);
+		return;
+	}
+	if (ws->close_sent) {
+		tls_conn_shutdown(ws->conn); /* waited for long enough */
+		return;
+	}
+	if (ws->paused)
+		ws->heard_ms = now; /* we do not listen */
+	if (ws->pinged && now - ws->heard_ms >= ws->opts.silence_ms) {
+		ws_silent(ws);
+		return;
+	}
+	ws->pinged = ws_put(ws, WS_PING, true, NULL, 0) == 0;
+	ev_timer_set(ws->timer, ws->opts.ping_interval_ms);
+}
+
+static void
+ws_set_timer(struct ws_conn *ws, uint64_t delay_ms)
+{
+	if (ws->timer == NULL)
+		ws->timer = ev_timer_new(ws->loop, on_timer, ws);
+	if (ws->timer != NULL)
+		ev_timer_set(ws->timer, delay_ms);
+}
+
+static void
+ws_put_close(struct ws_conn *ws, uint16_t code, const char *reason)
+{
+	uint8_t payload[WS_CONTROL_MAX];
+	size_t n = strlen(reason);
+
+	if (ws->close_sent || ws->dropping)
+		return;
+	payload[0] = (uint8_t)(code >> 8);
+	payload[1] = (uint8_t)code;
+	if (n > sizeof(payload) - 2)
+		n = sizeof(payload) - 2;
+	while (n > 0 && ((unsigned char)reason[n] & 0xc0) == 0x80)
+		n--;
+	memcpy(payload + 2, reason, n);
+	(void)ws_put(ws, WS_CLOSE, true, payload,
+	    code == WS_CLOSE_NO_STATUS ? 0 : n + 2);
+	ws->close_sent = true;
+}
+
+void
+ws_close(struct ws_conn *ws, uint16_t code, const char *reason)
+{
+	if (!ws_writable(ws))
+		return;
+	ws_put_close(ws, code, reason != NULL ? reason : "");
+	tls_conn_resume_read(ws->conn); /* to see the peer's Close */
+	ws_set_timer(ws, CLOSE_WAIT_MS);
+	if (ws->timer == NULL)
+		tls_conn_shutdown(ws->conn);
+}
+
+void
+ws_drop(struct ws_conn *ws)
+{
+	if (ws->conn == NULL || ws->ended || ws->freed)
+		return;
+	ws->dropping = true;
+	tls_conn_shutdown(ws->conn);
+}
+
+/* ---- receiving */
+
+static void
+ws_got_close(struct ws_conn *ws, struct span payload)
+{
+	struct span reason;
+	struct err e = {0};
+	uint16_t code;
+
+	if (ws_close_parse(payload, &code, &reason, &e) < 0) {
+		ws_put_close(ws, WS_CLOSE_PROTOCOL, "");
+		code = WS_CLOSE_PROTOCOL;
+	}
+	ws->close_got = true;
+	ws->close_code = code;
+	/* Echo the code; an empty Close gets an empty one. */
+	ws_put_close(ws, code, "");
+	tls_conn_shutdown(ws->conn);
+}
+
+static void
+ws_got_control(struct ws_conn *ws, const struct ws_event *ev)
+{
+	if (ev->opcode == WS_CLOSE)
+		ws_got_close(ws, ev->bytes);
+	else if (ev->opcode == WS_PING && ws_writable(ws) &&
+		 ws->pongs++ < PONGS_MAX)
+		/* A flood of Pings whose Pongs are not read gets no more. */
+		(void)ws_put(ws, WS_PONG, true, ev->bytes.p, ev->bytes.n);
+}
+
+static void
+ws_input(struct ws_conn *ws, struct buf *in)
+{
+	struct ws_event ev;
+	struct err e = {0};
+	size_t used;
+
+	while (!ws->freed && !ws->close_got && !ws->dropping &&
+	       ws->failure == NULL && (!ws->paused || ws->close_sent) &&
+	       in->len > 0) {
+		int rc = ws_parser_next(
+		    &ws->parser, buf_data(in), in->len, &used, &ev, &e);
+
+		if (rc < 0) {
+			ws->failure = err_copy(&e);
+			ws_put_close(ws, ws->parser.close_code, e.text);
+			tls_conn_shutdown(ws->conn);
+			return; /* on_close once the Close is out */
+		}
+		if (ev.kind == WS_EV_CONTROL)
+			ws_got_control(ws, &ev);
+		else if (ev.kind == WS_EV_PIECE && !ws->close_sent)
+			ws->cbs.on_piece(
+			    ws->arg, ws, ev.bytes, ev.first, ev.last);
+		buf_consume(in, used);
+		if (ev.kind == WS_EV_NONE)
+			return;
+	}
+}
+
+static void
+on_read(void *arg, struct buf *in)
+{
+	struct ws_conn *ws = arg;
+
+	ws->heard_ms = clock_mono_ms();
+	ws->in_cb = true;
+	if (ws->bound)
+		ws_input(ws, in);
+	ws->in_cb = false;
+	if (ws->freed)
+		ws_destroy(ws);
+}
+
+static void
+on_drained(void *arg)
+{
+	struct ws_conn *ws = arg;
+
+	if (ws->bound && !ws->ended && ws->cbs.on_drained != NULL)
+		ws->cbs.on_drained(ws->arg, ws);
+}
+
+static void
+on_sent(void *arg, size_t n)
+{
+	struct ws_conn *ws = arg;
+
+	ws->pongs = 0;
+	if (ws->bound && !ws->ended && ws->cbs.on_sent != NULL)
+		ws->cbs.on_sent(ws->arg, ws, n);
+}
+
+static void
+on_conn_close(void *arg, const struct err *e)
+{
+	struct ws_conn *ws = arg;
+	struct err gone;
+
+	if (!ws->bound) { /* told when it is bound */
+		ws->ended = true;
+		return;
+	}
+	if (e->code == ERR_OK && !ws->close_got && !ws->dropping) {
+		err_set(&gone, ERR_CLOSED,
+		    "The peer closed the connection without a WebSocket "
+		    "Close.");
+		e = &gone;
+	}
+	ws_end(ws, e);
+}
+
+/* ---- making */
+
+static const struct tls_conn_cbs CONN_CBS = {
+    .on_ready = NULL, /* it is ready */
+    .on_read = on_read,
+    .on_drained = on_drained,
+    .on_sent = on_sent,
+    .on_close = on_conn_close,
+};
+
+struct ws_conn *
+ws_conn_new(struct tls_conn *conn, enum ws_role role,
+    const struct ws_conn_opts *opts, const struct ws_conn_cbs *cbs, void *arg,
+    struct err *e)
+{
+	struct ws_conn *ws = calloc(1, sizeof(*ws));
+	struct ws_policy policy = {.role = role};
+
+	if (ws == NULL) {
+		tls_conn_free(&conn);
+		err_nomem(e);
+		return NULL;
+	}
+	ws->loop = tls_conn_loop(conn);
+	ws->conn = conn;
+	ws->role = role;
+	if (opts != NULL)
+		ws->opts = *opts;
+	policy.allow_text = ws->opts.allow_text;
+	policy.max_frame_bytes = ws->opts.max_frame_bytes;
+	policy.max_message_bytes = ws->opts.max_message_bytes;
+	ws_parser_init(&ws->parser, &policy);
+	if (ws->opts.silence_ms == 0)
+		ws->opts.silence_ms = 2 * ws->opts.ping_interval_ms;
+	ws->heard_ms = clock_mono_ms();
+	if (ws->opts.ping_interval_ms != 0) {
+		ws_set_timer(ws, ws->opts.ping_interval_ms);
+		if (ws->timer == NULL) {
+			ws_destroy(ws);
+			err_nomem(e);
+			return NULL;
+		}
+	}
+	if (cbs == NULL)
+		tls_conn_pause_read(conn);
+	else
+		ws_conn_bind(ws, cbs, arg);
+	tls_conn_set_cbs(conn, &CONN_CBS, ws);
+	return ws;
+}
+
+void
+ws_conn_bind(struct ws_conn *ws, const struct ws_conn_cbs *cbs, void *arg)
+{
+	bool was_bound = ws->bound;
+
+	ws->cbs = *cbs;
+	ws->arg = arg;
+	ws->bound = true;
+	if (ws->ended && !was_bound)
+		ws_set_timer(ws, 0); /* tell it, from the loop */
+	else if (!was_bound && !ws->paused)
+		tls_conn_resume_read(ws->conn);
+}
+
+void
+ws_conn_free(struct ws_conn **wsp)
+{
+	struct ws_conn *ws = *wsp;
+
+	*wsp = NULL;
+	if (ws == NULL)
+		return;
+	if (ws->in_cb) {
+		ws->freed = true;
+		return;
+	}
+	ws_destroy(ws);
+}
+
+/* ---- small things */
+
+bool
+ws_sending(const struct ws_conn *ws)
+{
+	return ws->sending;
+}
+
+size_t
+ws_queued(const struct ws_conn *ws)
+{
+	return ws->conn != NULL ? tls_conn_queued(ws->conn) : 0;
+}
+
+bool
+ws_full(const struct ws_conn *ws)
+{
+	return ws->conn != NULL && tls_conn_full(ws->conn);
+}
+
+void
+ws_pause(struct ws_conn *ws)
+{
+	ws->paused = true;
+	if (ws->conn != NULL && !ws->close_sent)
+		tls_conn_pause_read(ws->conn);
+}
+
+void
+ws_resume(struct ws_conn *ws)
+{
+	ws->paused = false;
+	if (ws->conn != NULL)
+		tls_conn_resume_read(ws->conn);
+}
+
+struct tls_conn *
+ws_conn_tls(const struct ws_conn *ws)
+{
+	return ws->conn;
+}
