@@ -12,7 +12,12 @@
 
 #include "lib/clock.h"
 
-enum { CLOSE_WAIT_MS = 2000, MASK_POOL = 256, PONGS_MAX = 512 };
+enum {
+	CLOSE_WAIT_MS = 2000,
+	MASK_POOL = 256,
+	PONGS_MAX = 512,
+	WS_PARTS_MAX = 16
+};
 
 struct ws_conn {
 	struct ev_loop *loop;
@@ -99,33 +104,60 @@ ws_mask_key(struct ws_conn *ws, uint8_t key[4])
 	return 0;
 }
 
-static int
-ws_put(struct ws_conn *ws, uint8_t opcode, bool fin, const void *p, size_t n)
+/* A client's copy of the payload, masked. NULL without memory. */
+static uint8_t *
+ws_masked(const struct span *v, size_t count, const struct ws_frame *f)
 {
-	struct ws_frame f = {.fin = fin, .opcode = opcode, .len = n};
+	uint8_t *copy = malloc((size_t)f->len + 1);
+	size_t at = 0;
+
+	for (size_t i = 0; copy != NULL && i < count; i++) {
+		if (v[i].n > 0)
+			memcpy(copy + at, v[i].p, v[i].n);
+		at += v[i].n;
+	}
+	if (copy != NULL)
+		ws_mask(copy, at, f->mask, 0);
+	return copy;
+}
+
+/* Queues one frame; v[0] is left free for its head. */
+static int
+ws_putv(
+    struct ws_conn *ws, uint8_t opcode, bool fin, struct span *v, size_t count)
+{
+	struct ws_frame f = {.fin = fin, .opcode = opcode};
 	uint8_t head[WS_HEAD_MAX];
 	uint8_t *masked = NULL;
-	struct span v[2];
 	int rc;
 
+	for (size_t i = 1; i < count; i++)
+		f.len += v[i].n;
+	if (f.len > WS_MAX_FRAME)
+		return -ERR_TOO_BIG;
 	if (ws->role == WS_CLIENT) {
 		f.masked = true;
 		rc = ws_mask_key(ws, f.mask);
 		if (rc < 0)
 			return rc;
-		masked = malloc(n + 1);
+		masked = ws_masked(v + 1, count - 1, &f);
 		if (masked == NULL)
 			return -ERR_NOMEM;
-		if (n > 0)
-			memcpy(masked, p, n);
-		ws_mask(masked, n, f.mask, 0);
-		p = masked;
+		v[1] = (struct span){masked, (size_t)f.len};
+		count = 2;
 	}
 	v[0] = (struct span){head, ws_head_encode(head, &f)};
-	v[1] = (struct span){p, n};
-	rc = tls_conn_writev(ws->conn, v, n > 0 ? 2 : 1);
+	rc = tls_conn_writev(ws->conn, v, count);
 	free(masked);
 	return rc;
+}
+
+static int
+ws_put(struct ws_conn *ws, uint8_t opcode, bool fin, const void *p, size_t n)
+{
+	struct span v[2] = {{NULL, 0}, {p, n}};
+
+	return ws_putv(ws, opcode, fin, v, 2);
 }
 
 static bool
@@ -136,40 +168,54 @@ ws_writable(const struct ws_conn *ws)
 }
 
 static int
-ws_send_data(struct ws_conn *ws, uint8_t opcode, const void *p, size_t n,
-    bool first, bool last)
+ws_send_data(struct ws_conn *ws, uint8_t opcode, const struct span *parts,
+    size_t count, bool first, bool last)
 {
+	struct span v[1 + WS_PARTS_MAX];
 	int rc;
 
 	if (!ws_writable(ws))
 		return -ERR_CLOSED;
-	if (first == ws->sending)
+	if (first == ws->sending || count > WS_PARTS_MAX)
 		return -ERR_CONFLICT;
-	if (n > WS_MAX_FRAME)
-		return -ERR_TOO_BIG;
-	rc = ws_put(ws, first ? opcode : WS_CONT, last, p, n);
+	v[1] = (struct span){NULL, 0};
+	for (size_t i = 0; i < count; i++)
+		v[1 + i] = parts[i];
+	rc = ws_putv(
+	    ws, first ? opcode : WS_CONT, last, v, 1 + (count ? count : 1));
 	if (rc == 0)
 		ws->sending = !last;
 	return rc;
 }
 
 int
+ws_send_piecev(struct ws_conn *ws, const struct span *v, size_t count,
+    bool first, bool last)
+{
+	return ws_send_data(ws, WS_BINARY, v, count, first, last);
+}
+
+int
 ws_send_piece(
     struct ws_conn *ws, const void *p, size_t n, bool first, bool last)
 {
-	return ws_send_data(ws, WS_BINARY, p, n, first, last);
+	struct span v = {p, n};
+
+	return ws_send_data(ws, WS_BINARY, &v, 1, first, last);
 }
 
 int
 ws_send(struct ws_conn *ws, const void *p, size_t n)
 {
-	return ws_send_data(ws, WS_BINARY, p, n, true, true);
+	return ws_send_piece(ws, p, n, true, true);
 }
 
 int
 ws_send_text(struct ws_conn *ws, const void *p, size_t n, bool first, bool last)
 {
-	return ws_send_data(ws, WS_TEXT, p, n, first, last);
+	struct span v = {p, n};
+
+	return ws_send_data(ws, WS_TEXT, &v, 1, first, last);
 }
 
 /* ---- ending */

@@ -72,6 +72,9 @@ void ws_conn_free(struct ws_conn **ws); /* closes at once; no callback */
  */
 int ws_send_piece(
     struct ws_conn *ws, const void *p, size_t n, bool first, bool last);
+/* The same from up to 16 places, gathered into one frame. */
+int ws_send_piecev(struct ws_conn *ws, const struct span *v, size_t count,
+    bool first, bool last);
 int ws_send(struct ws_conn *ws, const void *p, size_t n); /* a whole message */
 /* The same as a text message (conformance tests). */
 int ws_send_text(

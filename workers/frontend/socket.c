@@ -41,20 +41,13 @@ on_to_client(void *arg, enum route_path path, const struct route_out *out)
 	(void)path;
 	if (k->ws == NULL)
 		return;
-	ws_cork(k->ws);
-	for (int i = 0; i < out->n_part; i++) {
-		bool last = i == out->n_part - 1;
-
-		if (ws_send_piece(k->ws, out->part[i].p, out->part[i].n,
-			out->first && i == 0, out->last && last) < 0) {
-			/* The router minds the queue; this is a bug or a
-			 * dead socket. Either way it can't go on. */
-			k->free_me = true;
-			fe_socket_kick(k);
-			break;
-		}
+	if (ws_send_piecev(k->ws, out->part, (size_t)out->n_part, out->first,
+		out->last) < 0) {
+		/* The router minds the queue; this is a bug or a dead socket.
+		 * Either way it can't go on. */
+		k->free_me = true;
+		fe_socket_kick(k);
 	}
-	ws_uncork(k->ws);
 }
 
 static void
