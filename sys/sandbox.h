@@ -56,6 +56,7 @@ struct sys_sandbox {
 	/* rlimits; 0 = none at all */
 	unsigned max_files;
 	uint64_t max_file_bytes;
+	bool connects; /* Landlock leaves outgoing TCP alone */
 };
 #define SYS_ROWS(rows) (sizeof(rows) / sizeof((rows)[0]))
 

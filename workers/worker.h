@@ -77,6 +77,8 @@ int worker_allow_dir(struct worker *w, int fd, unsigned rights, struct err *e);
 int worker_run(const struct worker_ops *ops);
 /* `tributaryd --worker ROLE`: finds the ops and runs them. Exit code. */
 int worker_main(const char *role);
+/* NULL when this build has no such worker. */
+const struct worker_ops *worker_ops_of(enum ipc_role role);
 
 /* The shared handlers, named by the tables of each worker's dispatch.c. */
 ipc_handler_fn worker_on_start, worker_on_attach, worker_on_detach,
