@@ -46,6 +46,7 @@ enum {
 	ROUTE_OWN_MAX = 128 * 1024,       /* own messages per call, receiver */
 	ROUTE_SUBS_MAX = 256,             /* port subscriptions of a socket */
 	ROUTE_VERSION_MAX = 64,           /* bytes of a version with its NUL */
+	ROUTE_PARTS_MAX = 5,
 };
 
 enum { ROUTE_TAKEN = 0, ROUTE_LATER = 1 };
@@ -59,7 +60,7 @@ enum route_path { ROUTE_TRAFFIC, ROUTE_STATEFUL, ROUTE_PATHS };
 /* Bytes of one outgoing message: the parts are written one after another. */
 struct route_out {
 	const struct span *part;
-	int n_part; /* 1..4 */
+	int n_part; /* 1..ROUTE_PARTS_MAX */
 	bool first; /* begins a message */
 	bool last;  /* ends it; both: a whole message */
 };
@@ -231,14 +232,20 @@ void route_child_up(struct route *r, int slot, uint64_t now_ms);
 /* A child's stream ended. why is shown to the developer ("reset", ...). */
 void route_child_down(
     struct route *r, int slot, const char *why, uint64_t now_ms);
+/*
+ * Bytes of this child have arrived that cannot be fed yet (no room at the
+ * client): it is not silent.
+ */
+void route_child_alive(struct route *r, int slot, uint64_t now_ms);
 /* The client's socket ended: nothing is emitted any more. */
 void route_client_gone(struct route *r);
 /* End the session from our side: DaemonMessage Close(text), then drop. */
 void route_close(struct route *r, const char *text, uint64_t now_ms);
 /*
- * A standing condition of a slot, such as a missing cluster: told as a warning
- * now (if the client takes logs) and again after each ReadyForLogs, until set
- * to NULL. Copied; at most 255 bytes are kept.
+ * A standing condition of a slot, such as a cluster that was missing from the
+ * start: told as a warning now (if the client takes logs) and again after each
+ * ReadyForLogs, until set to NULL or until the child takes part. Copied; at
+ * most 255 bytes are kept. A child's loss sets one by itself.
  */
 void route_condition_set(struct route *r, int slot, const char *text);
 
