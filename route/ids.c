@@ -117,10 +117,10 @@ ids_close(struct ids *s, uint64_t value)
 		ids_free(s);
 }
 
-void
+int
 ids_lose(struct ids *s, struct ids *dying)
 {
-	/* Merged: an earlier loss may not be told completely yet. */
+	s->base = s->next;
 	if (dying->n == 0) {
 		ids_free(dying);
 		dying->open = s->open;
@@ -128,15 +128,16 @@ ids_lose(struct ids *s, struct ids *dying)
 		dying->cap = s->cap;
 		s->open = NULL;
 		s->n = s->cap = 0;
-	} else {
-		for (uint32_t i = 0; i < s->n; i++) {
-			if (dying->n == dying->cap && ids_grow(dying) < 0)
-				break;
-			dying->open[dying->n++] = s->open[i];
-		}
-		ids_free(s);
+		return 0;
 	}
-	s->base = s->next;
+	/* An earlier loss is not told completely yet. */
+	for (uint32_t i = 0; i < s->n; i++) {
+		if (dying->n == dying->cap && ids_grow(dying) < 0)
+			return -ERR_NOMEM;
+		dying->open[dying->n++] = s->open[i];
+	}
+	ids_free(s);
+	return 0;
 }
 
 void

@@ -31,7 +31,7 @@ enum {
 	SUBQ_MAX = 2 * ROUTE_SUBS_MAX,
 	NAME_MAX_BYTES = 64,
 	CONDITION_MAX = 256,
-	TEXT_MAX = 480,  /* of a line for the developer */
+	TEXT_MAX = 480, /* of a line for the developer */
 	PING_RING = 16,
 	RETRY_FIRST_MS = 250,
 	RETRY_MAX_MS = 4000,
@@ -44,8 +44,8 @@ enum {
 
 /* The ids of one child in one space: all values are agent id + base. */
 struct ids {
-	uint64_t base; /* of the agent that is there now */
-	uint64_t next; /* one more than the largest seen */
+	uint64_t base;  /* of the agent that is there now */
+	uint64_t next;  /* one more than the largest seen */
 	uint64_t *open; /* sorted */
 	uint32_t n, cap;
 };
@@ -61,8 +61,8 @@ bool ids_to_agent(
 /* value = agent id + base. -ERR_TOO_BIG, -ERR_NOMEM. Twice is harmless. */
 int ids_open(struct ids *s, uint64_t value);
 void ids_close(struct ids *s, uint64_t value);
-/* Gives the open ids away and begins the next epoch. */
-void ids_lose(struct ids *s, struct ids *dying);
+/* Gives the open ids away and begins the next epoch. -ERR_NOMEM. */
+int ids_lose(struct ids *s, struct ids *dying);
 void ids_free(struct ids *s);
 
 /* ---- children ---- */
@@ -81,7 +81,7 @@ struct child {
 	enum child_state state;
 	bool was_lost; /* say so when it is back */
 	char name[NAME_MAX_BYTES];
-	char *condition; /* owned; NULL = none */
+	char *condition;                   /* owned; NULL = none */
 	char known_version[VERSION_BYTES]; /* of its operator; "" = unknown */
 	char version[VERSION_BYTES];       /* negotiated; "1.2.2" before */
 	uint32_t versions_owed; /* SwitchProtocolVersionResponses to come */
@@ -103,8 +103,8 @@ struct child {
 
 enum leg_state {
 	LEG_NONE,
-	LEG_WAIT,    /* the merge waits for it */
-	LEG_LATE,    /* asked, but no merge waits: replay, retry, timeout */
+	LEG_WAIT, /* the merge waits for it */
+	LEG_LATE, /* asked, but no merge waits: replay, retry, timeout */
 	LEG_OK,
 	LEG_RETRY,   /* failed; asked again at retry_at */
 	LEG_REFUSED, /* by policy: not asked again */
@@ -121,15 +121,14 @@ struct sub {
 	struct list link;
 	enum pm_space space;
 	uint16_t port;
-	bool merging;   /* the client waits for the answer */
-	bool decided;   /* the answer is in result, not sent yet */
-	bool active;    /* the newest of its port and not unsubscribed */
-	bool told;      /* the owner was told that it is added */
-	uint32_t refs;  /* in subq */
+	bool merging;  /* the client waits for the answer */
+	bool decided;  /* the answer is in result, not sent yet */
+	bool active;   /* the newest of its port and not unsubscribed */
+	uint32_t refs; /* in subq */
 	uint64_t deadline, default_deadline;
-	struct buf raw;    /* the client's whole message */
-	struct buf result; /* the answer: an error while merging, or Ok */
-	uint8_t rank;      /* of the error in result; 0 = none */
+	struct buf raw;       /* the client's whole message */
+	struct buf result;    /* the answer: an error while merging, or Ok */
+	uint8_t rank;         /* of the error in result; 0 = none */
 	struct sub_leg leg[]; /* n_slots */
 };
 
@@ -205,6 +204,7 @@ struct route {
 	enum route_path cut_path;
 	struct buf pend; /* own messages to the client that wait behind it */
 	struct route_in *in[ROUTE_PATHS];
+	struct route_in *active; /* being fed just now */
 	/* version.c */
 	bool negotiated, negotiating;
 	char own_version[VERSION_BYTES];
@@ -240,8 +240,8 @@ child_live(const struct route *r, int slot)
 	return c != NULL && c->state == CHILD_LIVE;
 }
 
-#define FOR_EACH_LIVE(r, s)                              \
-	for (int s = 0; s < (r)->cfg.n_slots; s++)       \
+#define FOR_EACH_LIVE(r, s)                        \
+	for (int s = 0; s < (r)->cfg.n_slots; s++) \
 		if (child_live(r, s))
 
 /* emit.c */
@@ -261,17 +261,22 @@ void emit_dying(struct route *r);
 
 /* pieces.c */
 void in_free(struct route_in **in);
-void in_skip_child(struct route *r, int slot);
+void in_end(struct route *r, struct route_in **at); /* and gives back */
+/* A child is lost: what came half, and what was going to it half. */
+void in_lose_child(struct route *r, int slot);
+
+/* route.c: around every call from outside */
+void route_enter(struct route *r, uint64_t now_ms);
+void route_leave(struct route *r);
+void route_open(struct route *r); /* read the client */
 
 /* kinds.c */
 struct span text_of(struct span raw); /* the str behind the kind; .p NULL */
 extern const struct route_row route_table[2][18][8];
-void on_close_client(
-    struct route *, int, const struct pm_route *, struct span);
+void on_close_client(struct route *, int, const struct pm_route *, struct span);
 void on_operator_ping(
     struct route *, int, const struct pm_route *, struct span);
 void on_close_daemon(struct route *, int, const struct pm_route *, struct span);
-void on_nothing(struct route *, int, const struct pm_route *, struct span);
 bool admit_reverse_dns(struct route *, int slot);
 bool admit_reverse_dns_reply(struct route *, int slot);
 bool admit_vpn(struct route *, int slot);
@@ -307,30 +312,43 @@ void ready_to_child(struct route *r, int slot);
 const char *name_of(const struct route *r, int slot);
 
 /* subscribe.c */
+enum answer { ANSWER_OK, ANSWER_STOLEN, ANSWER_POLICY, ANSWER_OTHER };
+
 void on_subscribe(struct route *, int, const struct pm_route *, struct span);
 void on_unsubscribe(struct route *, int, const struct pm_route *, struct span);
 void on_subscribe_result(
     struct route *, int, const struct pm_route *, struct span);
-bool subs_ask(struct route *r, struct sub *s, int slot, enum leg_state leg);
+/* The one in force for this port, or NULL. */
+struct sub *sub_active(struct route *r, enum pm_space space, uint16_t port);
+/* Send the subscription to a child; its answer is to be taken as leg. */
+void sub_ask(struct route *r, struct sub *s, int slot, enum leg_state leg);
+void sub_unask(struct route *r, const struct sub *s, int slot);
+/* Complete what can be completed; answer the client in order. */
+void subs_progress(struct route *r);
 void subs_tick(struct route *r);
 uint64_t subs_deadline(const struct route *r);
-void subs_unref(struct route *r, struct sub *s);
+/* Nothing is freed but here, at the end of a call. */
+void subs_sweep(struct route *r);
 void subs_free(struct route *r);
 
 /* replay.c */
 void subs_replay(struct route *r, int slot);
 void subs_lose(struct route *r, int slot);
-void subs_late_answer(struct route *r, struct sub *s, int slot, uint8_t why);
+/* An answer no merge waits for. */
+void sub_late_answer(struct route *r, struct sub *s, int slot, enum answer a);
+void sub_retry_later(struct route *r, struct sub *s, int slot);
+void sub_warn(struct route *r, struct sub *s, int slot, const char *what);
 void subs_retry(struct route *r);
-void subs_retry_later(struct route *r, struct sub *s, int slot);
 uint64_t subs_retry_deadline(const struct route *r);
 int subq_push(struct subq *q, struct sub *s);
-struct sub *subq_pop(struct subq *q);
+struct sub *subq_pop(struct subq *q); /* NULL when empty */
 
 /* loss.c */
 struct child *child_get(struct route *r, int slot);
 void child_take_part(struct route *r, int slot);
 void child_lose(struct route *r, int slot, const char *why);
+/* It could not speak until now: its time limits begin again. */
+void child_excuse(struct route *r, int slot);
 /* Lose it and tell the owner to close it. */
 void child_fail(struct route *r, int slot, enum route_fail reason,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
