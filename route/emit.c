@@ -14,7 +14,7 @@
 #include <string.h>
 
 void
-drop_client(struct route *r, enum route_drop reason, const char *fmt, ...)
+rt_drop_client(struct route *r, enum route_drop reason, const char *fmt, ...)
 {
 	char why[TEXT_MAX];
 	va_list ap;
@@ -30,7 +30,8 @@ drop_client(struct route *r, enum route_drop reason, const char *fmt, ...)
 }
 
 void
-hold_client(struct route *r, enum route_path path, enum hold_why why, bool on)
+rt_hold_client(
+    struct route *r, enum route_path path, enum hold_why why, bool on)
 {
 	uint8_t was = r->hold[path];
 
@@ -44,11 +45,11 @@ hold_client(struct route *r, enum route_path path, enum hold_why why, bool on)
 }
 
 void
-hold_client_all(struct route *r, enum hold_why why, bool on)
+rt_hold_client_all(struct route *r, enum hold_why why, bool on)
 {
-	hold_client(r, ROUTE_TRAFFIC, why, on);
+	rt_hold_client(r, ROUTE_TRAFFIC, why, on);
 	if (r->cfg.split_client)
-		hold_client(r, ROUTE_STATEFUL, why, on);
+		rt_hold_client(r, ROUTE_STATEFUL, why, on);
 }
 
 /* ---- to a child ---- */
@@ -95,9 +96,9 @@ send_own_child(struct route *r, int slot, struct span msg)
 }
 
 void
-own_to_child(struct route *r, int slot, struct span msg)
+rt_own_to_child(struct route *r, int slot, struct span msg)
 {
-	struct child *c = child_at(r, slot);
+	struct child *c = rt_child_at(r, slot);
 
 	if (r->dead || r->gone || c == NULL || c->state == CHILD_DOWN)
 		return;
@@ -106,14 +107,14 @@ own_to_child(struct route *r, int slot, struct span msg)
 		return;
 	}
 	if (pend_put(&c->pend, msg) < 0)
-		child_fail(r, slot, ROUTE_FAIL_LIMIT,
+		rt_child_fail(r, slot, ROUTE_FAIL_LIMIT,
 		    "it asks for answers faster than it takes them");
 }
 
 static void
 flush_child(struct route *r, int slot)
 {
-	struct child *c = child_at(r, slot);
+	struct child *c = rt_child_at(r, slot);
 	struct span msg;
 
 	while (!r->dead && pend_get(&c->pend, &msg)) {
@@ -124,10 +125,10 @@ flush_child(struct route *r, int slot)
 }
 
 void
-emit_child(struct route *r, int slot, enum route_path path,
+rt_emit_child(struct route *r, int slot, enum route_path path,
     const struct route_out *out)
 {
-	struct child *c = child_at(r, slot);
+	struct child *c = rt_child_at(r, slot);
 	enum route_path stream = child_stream(r, path);
 
 	if (r->dead || r->gone || c == NULL || c->state == CHILD_DOWN)
@@ -163,7 +164,7 @@ hold_others(struct route *r, bool on)
 				continue;
 			c->held[p] = on;
 			if (!on)
-				child_excuse(r, s); /* it could not speak */
+				rt_child_excuse(r, s); /* it could not speak */
 			r->ops.hold_child(r->arg, s, (enum route_path)p, on);
 		}
 	}
@@ -179,7 +180,7 @@ send_own_client(struct route *r, struct span msg)
 }
 
 void
-own_to_client(struct route *r, struct span msg)
+rt_own_to_client(struct route *r, struct span msg)
 {
 	if (r->dead || r->gone)
 		return;
@@ -188,7 +189,7 @@ own_to_client(struct route *r, struct span msg)
 		return;
 	}
 	if (pend_put(&r->pend, msg) < 0)
-		drop_client(r, ROUTE_DROP_LIMIT,
+		rt_drop_client(r, ROUTE_DROP_LIMIT,
 		    "too many answers wait behind one large message; the "
 		    "client takes it too slowly");
 }
@@ -216,7 +217,7 @@ cut_end(struct route *r)
 }
 
 void
-emit_client(struct route *r, int slot, enum route_path path,
+rt_emit_client(struct route *r, int slot, enum route_path path,
     enum route_path out_path, const struct route_out *out)
 {
 	if (r->dead || r->gone)
@@ -249,20 +250,20 @@ dying_space(struct route *r, int slot, int i, int room)
 		buf_clear(&b);
 		if (pm_put_tcp_close(&b, tcp[i], id) < 0)
 			break;
-		own_to_client(r, buf_span(&b));
+		rt_own_to_client(r, buf_span(&b));
 		d->n--;
 		room--;
 	}
 	buf_free(&b);
 	if (d->n == 0)
-		ids_free(d);
+		rt_ids_free(d);
 	else
 		r->dirty = true;
 	return room;
 }
 
 void
-emit_dying(struct route *r)
+rt_emit_dying(struct route *r)
 {
 	int room = DYING_PER_CALL;
 

@@ -13,7 +13,7 @@
 #include <string.h>
 
 int
-ids_index(enum pm_space space)
+rt_ids_index(enum pm_space space)
 {
 	switch (space) {
 	case PM_SPACE_MIRROR:
@@ -26,7 +26,7 @@ ids_index(enum pm_space space)
 }
 
 int
-ids_to_client(
+rt_ids_to_client(
     struct ids *s, int n_slots, int slot, uint64_t agent_id, uint64_t *out)
 {
 	uint64_t v, id;
@@ -42,7 +42,7 @@ ids_to_client(
 }
 
 bool
-ids_to_agent(
+rt_ids_to_agent(
     const struct ids *s, int n_slots, uint64_t client_id, uint64_t *out)
 {
 	uint64_t v = client_id / (uint64_t)n_slots;
@@ -88,7 +88,7 @@ ids_grow(struct ids *s)
 }
 
 int
-ids_open(struct ids *s, uint64_t value)
+rt_ids_open(struct ids *s, uint64_t value)
 {
 	uint32_t at = ids_find(s, value);
 
@@ -105,7 +105,7 @@ ids_open(struct ids *s, uint64_t value)
 }
 
 void
-ids_close(struct ids *s, uint64_t value)
+rt_ids_close(struct ids *s, uint64_t value)
 {
 	uint32_t at = ids_find(s, value);
 
@@ -114,15 +114,15 @@ ids_close(struct ids *s, uint64_t value)
 	s->n--;
 	memmove(s->open + at, s->open + at + 1, (s->n - at) * sizeof(value));
 	if (s->n == 0)
-		ids_free(s);
+		rt_ids_free(s);
 }
 
 int
-ids_lose(struct ids *s, struct ids *dying)
+rt_ids_lose(struct ids *s, struct ids *dying)
 {
 	s->base = s->next;
 	if (dying->n == 0) {
-		ids_free(dying);
+		rt_ids_free(dying);
 		dying->open = s->open;
 		dying->n = s->n;
 		dying->cap = s->cap;
@@ -136,12 +136,12 @@ ids_lose(struct ids *s, struct ids *dying)
 			return -ERR_NOMEM;
 		dying->open[dying->n++] = s->open[i];
 	}
-	ids_free(s);
+	rt_ids_free(s);
 	return 0;
 }
 
 void
-ids_free(struct ids *s)
+rt_ids_free(struct ids *s)
 {
 	free(s->open);
 	s->open = NULL;

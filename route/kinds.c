@@ -18,7 +18,7 @@ payload_at(struct span raw)
 }
 
 struct span
-text_of(struct span raw)
+rt_text_of(struct span raw)
 {
 	size_t at = payload_at(raw);
 	uint64_t n;
@@ -31,7 +31,7 @@ text_of(struct span raw)
 
 /* The client leaves: tell all, then everything ends. */
 void
-on_close_client(
+rt_on_close_client(
     struct route *r, int slot, const struct pm_route *m, struct span raw)
 {
 	(void)slot;
@@ -41,14 +41,14 @@ on_close_client(
 
 		/* Behind a message cut short a Close would be its body. */
 		if (c != NULL && !c->busy[ROUTE_TRAFFIC])
-			own_to_child(r, s, raw);
+			rt_own_to_child(r, s, raw);
 	}
-	drop_client(r, ROUTE_DROP_LEFT, "the client said goodbye");
+	rt_drop_client(r, ROUTE_DROP_LEFT, "the client said goodbye");
 }
 
 /* Answered here, so that latency is measured hop by hop. */
 void
-on_operator_ping(
+rt_on_operator_ping(
     struct route *r, int slot, const struct pm_route *m, struct span raw)
 {
 	uint8_t msg[18] = {PM_ClientMessage_OperatorPong};
@@ -58,19 +58,19 @@ on_operator_ping(
 	if (n > sizeof(msg) - 1)
 		return; /* no u128 is longer; the scan made sure */
 	memcpy(msg + 1, raw.p + at, n);
-	own_to_child(r, slot, (struct span){msg, n + 1});
+	rt_own_to_child(r, slot, (struct span){msg, n + 1});
 }
 
 void
-on_close_daemon(
+rt_on_close_daemon(
     struct route *r, int slot, const struct pm_route *m, struct span raw)
 {
-	struct span text = text_of(raw);
+	struct span text = rt_text_of(raw);
 
 	(void)m;
 	if (text.n > 200)
 		text.n = 200;
-	child_fail(r, slot, ROUTE_FAIL_CLOSED, "it said: %.*s", (int)text.n,
+	rt_child_fail(r, slot, ROUTE_FAIL_CLOSED, "it said: %.*s", (int)text.n,
 	    text.p == NULL ? "" : (const char *)text.p);
 }
 
@@ -79,7 +79,7 @@ on_close_daemon(
  * with them, so each is let through only to one that did.
  */
 bool
-admit_reverse_dns(struct route *r, int slot)
+rt_admit_reverse_dns(struct route *r, int slot)
 {
 	(void)slot;
 	if (r->reverse_dns < UINT32_MAX)
@@ -88,7 +88,7 @@ admit_reverse_dns(struct route *r, int slot)
 }
 
 bool
-admit_reverse_dns_reply(struct route *r, int slot)
+rt_admit_reverse_dns_reply(struct route *r, int slot)
 {
 	(void)slot;
 	if (r->reverse_dns == 0)
@@ -98,7 +98,7 @@ admit_reverse_dns_reply(struct route *r, int slot)
 }
 
 bool
-admit_vpn(struct route *r, int slot)
+rt_admit_vpn(struct route *r, int slot)
 {
 	(void)slot;
 	r->vpn = true;
@@ -106,7 +106,7 @@ admit_vpn(struct route *r, int slot)
 }
 
 bool
-admit_vpn_reply(struct route *r, int slot)
+rt_admit_vpn_reply(struct route *r, int slot)
 {
 	(void)slot;
 	return r->vpn;

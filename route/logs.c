@@ -15,9 +15,9 @@
 #include <string.h>
 
 const char *
-name_of(const struct route *r, int slot)
+rt_name_of(const struct route *r, int slot)
 {
-	const struct child *c = child_at(r, slot);
+	const struct child *c = rt_child_at(r, slot);
 
 	return c == NULL || c->name[0] == '\0' ? "a child" : c->name;
 }
@@ -43,7 +43,7 @@ send_log(struct route *r, uint32_t level, struct pm_str text)
 	}
 	buf_init(&b, ROUTE_WHOLE_MAX + 256);
 	if (pm_put_log(&b, level_for(r, level), text) == 0)
-		own_to_client(r, buf_span(&b));
+		rt_own_to_client(r, buf_span(&b));
 	else
 		r->stats.dropped_logs++;
 	buf_free(&b);
@@ -61,7 +61,7 @@ make_utf8(char *s)
 }
 
 void
-tell(struct route *r, uint32_t level, const char *fmt, ...)
+rt_tell(struct route *r, uint32_t level, const char *fmt, ...)
 {
 	char text[TEXT_MAX];
 	va_list ap;
@@ -77,17 +77,17 @@ tell(struct route *r, uint32_t level, const char *fmt, ...)
 }
 
 void
-ready_to_child(struct route *r, int slot)
+rt_ready_to_child(struct route *r, int slot)
 {
 	static const uint8_t msg[1] = {PM_ClientMessage_ReadyForLogs};
 	const struct child *c = r->child[slot];
 
 	if (pm_text_at_least(pm_str(c->version), PM_SINCE_READY_FOR_LOGS))
-		own_to_child(r, slot, (struct span){msg, sizeof(msg)});
+		rt_own_to_child(r, slot, (struct span){msg, sizeof(msg)});
 }
 
 void
-on_ready_for_logs(
+rt_on_ready_for_logs(
     struct route *r, int slot, const struct pm_route *m, struct span raw)
 {
 	(void)slot;
@@ -95,7 +95,7 @@ on_ready_for_logs(
 	(void)raw;
 	r->ready_for_logs = true;
 	FOR_EACH_LIVE(r, s)
-	ready_to_child(r, s);
+	rt_ready_to_child(r, s);
 	for (int s = 0; s < r->cfg.n_slots; s++) {
 		const struct child *c = r->child[s];
 
@@ -113,7 +113,7 @@ log_prefixed(
 
 	buf_init(&b, ROUTE_WHOLE_MAX + 128);
 	if (prefix)
-		rc = buf_printf(&b, "[%s] ", name_of(r, slot));
+		rc = buf_printf(&b, "[%s] ", rt_name_of(r, slot));
 	if (rc == 0 && buf_append(&b, text.p, text.n) == 0)
 		send_log(r, level,
 		    (struct pm_str){(const char *)buf_data(&b), b.len});
@@ -121,9 +121,9 @@ log_prefixed(
 }
 
 void
-on_log(struct route *r, int slot, const struct pm_route *m, struct span raw)
+rt_on_log(struct route *r, int slot, const struct pm_route *m, struct span raw)
 {
-	struct span text = text_of(raw);
+	struct span text = rt_text_of(raw);
 	bool prefix = r->cfg.prefix_logs && slot != r->cfg.default_slot;
 	size_t at = (size_t)(text.p - raw.p) + text.n;
 	uint64_t level;
@@ -138,9 +138,9 @@ on_log(struct route *r, int slot, const struct pm_route *m, struct span raw)
 }
 
 void
-condition_keep(struct route *r, int slot, const char *text)
+rt_condition_keep(struct route *r, int slot, const char *text)
 {
-	struct child *c = child_get(r, slot);
+	struct child *c = rt_child_get(r, slot);
 	char line[CONDITION_MAX];
 
 	if (c == NULL)
@@ -159,7 +159,7 @@ route_condition_set(struct route *r, int slot, const char *text)
 {
 	if (r->dead || r->gone)
 		return;
-	condition_keep(r, slot, text);
+	rt_condition_keep(r, slot, text);
 	if (text != NULL && slot >= 0 && slot < r->cfg.n_slots)
-		tell(r, PM_LogLevel_Warn, "%s", text);
+		rt_tell(r, PM_LogLevel_Warn, "%s", text);
 }

@@ -20,7 +20,7 @@
 #include <string.h>
 
 struct child *
-child_get(struct route *r, int slot)
+rt_child_get(struct route *r, int slot)
 {
 	struct child *c;
 
@@ -38,7 +38,7 @@ child_get(struct route *r, int slot)
 }
 
 void
-child_excuse(struct route *r, int slot)
+rt_child_excuse(struct route *r, int slot)
 {
 	struct child *c = r->child[slot];
 
@@ -53,33 +53,33 @@ child_excuse(struct route *r, int slot)
 void
 route_child_alive(struct route *r, int slot, uint64_t now_ms)
 {
-	const struct child *c = child_at(r, slot);
+	const struct child *c = rt_child_at(r, slot);
 
 	if (r->dead || r->gone || c == NULL || c->state == CHILD_DOWN)
 		return;
-	route_enter(r, now_ms);
-	child_excuse(r, slot);
-	route_leave(r);
+	rt_enter(r, now_ms);
+	rt_child_excuse(r, slot);
+	rt_leave(r);
 }
 
 /* ---- up ---- */
 
 void
-child_take_part(struct route *r, int slot)
+rt_child_take_part(struct route *r, int slot)
 {
 	struct child *c = r->child[slot];
 
 	c->state = CHILD_LIVE;
 	r->dirty = true;
-	condition_keep(r, slot, NULL);
+	rt_condition_keep(r, slot, NULL);
 	if (r->ready_for_logs)
-		ready_to_child(r, slot);
-	subs_replay(r, slot);
+		rt_ready_to_child(r, slot);
+	rt_subs_replay(r, slot);
 	if (c->state != CHILD_LIVE)
 		return; /* that was too much for it */
 	if (c->was_lost)
-		tell(r, PM_LogLevel_Info, "%s is back and takes part again.",
-		    name_of(r, slot));
+		rt_tell(r, PM_LogLevel_Info, "%s is back and takes part again.",
+		    rt_name_of(r, slot));
 	c->was_lost = false;
 	if (r->ops.child_live != NULL)
 		r->ops.child_live(r->arg, slot);
@@ -118,23 +118,23 @@ route_child_up(struct route *r, int slot, uint64_t now_ms)
 
 	if (r->dead || r->gone || slot < 0 || slot >= r->cfg.n_slots)
 		return;
-	c = child_get(r, slot);
-	route_enter(r, now_ms);
+	c = rt_child_get(r, slot);
+	rt_enter(r, now_ms);
 	if (c == NULL) {
-		drop_client(r, ROUTE_DROP_NOMEM, "no memory for a child");
+		rt_drop_client(r, ROUTE_DROP_NOMEM, "no memory for a child");
 	} else if (slot == r->cfg.default_slot && r->opened) {
 		if (c->state == CHILD_DOWN)
-			drop_client(r, ROUTE_DROP_DEFAULT_LOST,
+			rt_drop_client(r, ROUTE_DROP_DEFAULT_LOST,
 			    "%s is back; the client must begin anew",
-			    name_of(r, slot));
+			    rt_name_of(r, slot));
 	} else if (c->state == CHILD_DOWN) {
 		child_begin(r, c);
 		hold_newcomer(r, slot);
-		version_join(r, slot);
+		rt_version_join(r, slot);
 		if (r->started && slot == r->cfg.default_slot)
-			route_open(r);
+			rt_open(r);
 	}
-	route_leave(r);
+	rt_leave(r);
 }
 
 /* ---- down ---- */
@@ -149,13 +149,13 @@ child_reset(struct route *r, int slot)
 	c->versions_owed = 0;
 	r->stats.children_lost++;
 	r->dirty = true;
-	in_lose_child(r, slot);
+	rt_in_lose_child(r, slot);
 	for (int p = 0; p < ROUTE_PATHS; p++)
 		c->busy[p] = c->held[p] = false;
 	buf_free(&c->pend);
 	for (int i = 0; i < IDS_SPACES; i++)
-		if (ids_lose(&c->ids[i], &c->dying[i]) < 0)
-			drop_client(r, ROUTE_DROP_NOMEM,
+		if (rt_ids_lose(&c->ids[i], &c->dying[i]) < 0)
+			rt_drop_client(r, ROUTE_DROP_NOMEM,
 			    "no memory to close a child's connections");
 }
 
@@ -165,12 +165,12 @@ default_lost(struct route *r, const char *why)
 	r->negotiating = false;
 	if (!r->opened)
 		return; /* nothing of the client has been read */
-	hold_client_all(r, HOLD_DEFAULT, true);
+	rt_hold_client_all(r, HOLD_DEFAULT, true);
 	r->lost_deadline = r->now + r->cfg.lost_default_ms;
-	tell(r, PM_LogLevel_Warn,
+	rt_tell(r, PM_LogLevel_Warn,
 	    "Lost %s, which serves files, environment, names and outgoing "
 	    "connections: %s. The session reconnects by itself.",
-	    name_of(r, r->cfg.default_slot), why);
+	    rt_name_of(r, r->cfg.default_slot), why);
 }
 
 static void
@@ -183,42 +183,43 @@ other_lost(struct route *r, int slot, const char *why)
 	snprintf(text, sizeof(text),
 	    "Lost %s: %.160s. Its open connections are closed; it is joined "
 	    "again when it answers.",
-	    name_of(r, slot), why);
+	    rt_name_of(r, slot), why);
 	/* One that keeps failing to join for one reason is told once. */
 	if (r->child[slot]->condition != NULL &&
 	    strncmp(r->child[slot]->condition, text, CONDITION_MAX - 1) == 0)
 		return;
-	condition_keep(r, slot, text);
-	tell(r, PM_LogLevel_Warn, "%s", text);
+	rt_condition_keep(r, slot, text);
+	rt_tell(r, PM_LogLevel_Warn, "%s", text);
 }
 
 void
-child_lose(struct route *r, int slot, const char *why)
+rt_child_lose(struct route *r, int slot, const char *why)
 {
 	bool cut = r->cut_slot == slot;
 
 	child_reset(r, slot);
 	log_info("child lost session=%llx slot=%d name=%s: %s",
-	    (unsigned long long)r->cfg.session_id, slot, name_of(r, slot), why);
+	    (unsigned long long)r->cfg.session_id, slot, rt_name_of(r, slot),
+	    why);
 	if (cut) {
-		drop_client(r, ROUTE_DROP_CUT,
-		    "%s was lost within a large message: %s", name_of(r, slot),
-		    why);
+		rt_drop_client(r, ROUTE_DROP_CUT,
+		    "%s was lost within a large message: %s",
+		    rt_name_of(r, slot), why);
 		return;
 	}
-	subs_lose(r, slot);
+	rt_subs_lose(r, slot);
 	if (slot == r->cfg.default_slot)
 		default_lost(r, why);
 	else
 		other_lost(r, slot, why);
-	version_progress(r);
+	rt_version_progress(r);
 }
 
 void
-child_fail(
+rt_child_fail(
     struct route *r, int slot, enum route_fail reason, const char *fmt, ...)
 {
-	struct child *c = child_at(r, slot);
+	struct child *c = rt_child_at(r, slot);
 	char why[TEXT_MAX];
 	va_list ap;
 
@@ -227,18 +228,18 @@ child_fail(
 	va_start(ap, fmt);
 	vsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
-	child_lose(r, slot, why);
+	rt_child_lose(r, slot, why);
 	r->ops.child_failed(r->arg, slot, reason, why);
 }
 
 void
 route_child_down(struct route *r, int slot, const char *why, uint64_t now_ms)
 {
-	const struct child *c = child_at(r, slot);
+	const struct child *c = rt_child_at(r, slot);
 
 	if (r->dead || r->gone || c == NULL || c->state == CHILD_DOWN)
 		return;
-	route_enter(r, now_ms);
-	child_lose(r, slot, why == NULL ? "its stream ended" : why);
-	route_leave(r);
+	rt_enter(r, now_ms);
+	rt_child_lose(r, slot, why == NULL ? "its stream ended" : why);
+	rt_leave(r);
 }

@@ -59,7 +59,7 @@ in_init(struct route_in *in, int src, enum route_path path)
 }
 
 void
-in_free(struct route_in **in)
+rt_in_free(struct route_in **in)
 {
 	if (*in == NULL)
 		return;
@@ -77,18 +77,18 @@ in_unpool(struct route *r, struct route_in *in)
 }
 
 void
-in_end(struct route *r, struct route_in **at)
+rt_in_end(struct route *r, struct route_in **at)
 {
 	struct route_in *in = *at;
 
 	if (in == NULL)
 		return;
 	in_unpool(r, in);
-	in_free(at);
+	rt_in_free(at);
 }
 
 void
-in_lose_child(struct route *r, int slot)
+rt_in_lose_child(struct route *r, int slot)
 {
 	for (int p = 0; p < ROUTE_PATHS; p++) {
 		struct route_in **at = &r->child[slot]->in[p];
@@ -96,7 +96,7 @@ in_lose_child(struct route *r, int slot)
 		if (*at == r->active)
 			*at = NULL; /* in_take is at it, and frees it */
 		else
-			in_free(at);
+			rt_in_free(at);
 	}
 	for (int p = 0; p < ROUTE_PATHS; p++) {
 		struct route_in *in = r->in[p];
@@ -113,7 +113,7 @@ in_fail(
     struct route *r, struct route_in *in, enum err_code code, const char *what)
 {
 	if (in->src < 0) {
-		drop_client(r,
+		rt_drop_client(r,
 		    code == ERR_NOMEM     ? ROUTE_DROP_NOMEM
 		    : code == ERR_INVALID ? ROUTE_DROP_PROTOCOL
 					  : ROUTE_DROP_LIMIT,
@@ -122,7 +122,7 @@ in_fail(
 		    what);
 		return -ERR_CLOSED;
 	}
-	child_fail(r, in->src,
+	rt_child_fail(r, in->src,
 	    code == ERR_INVALID ? ROUTE_FAIL_PROTOCOL : ROUTE_FAIL_LIMIT,
 	    "its message (%s) %s",
 	    pm_kind_name(PM_DAEMON, pm_scan_route(&in->scan)->kind), what);
@@ -144,7 +144,7 @@ in_refuse(struct route *r, struct route_in *in, uint64_t agent_id)
 		    ? PM_ClientMessage_Tcp
 		    : PM_ClientMessage_TcpSteal,
 		agent_id) == 0)
-		own_to_child(r, in->src, buf_span(&b));
+		rt_own_to_child(r, in->src, buf_span(&b));
 	buf_free(&b);
 	in->mode = IN_SKIP;
 }
@@ -167,17 +167,17 @@ map_up(struct route *r, struct route_in *in)
 	uint64_t value;
 	int rc;
 
-	s = &r->child[in->src]->ids[ids_index(m->space)];
-	if (ids_to_client(s, r->cfg.n_slots, in->src, m->id, &in->id) < 0)
+	s = &r->child[in->src]->ids[rt_ids_index(m->space)];
+	if (rt_ids_to_client(s, r->cfg.n_slots, in->src, m->id, &in->id) < 0)
 		return in_fail(r, in, ERR_INVALID,
 		    "carries a connection id that is too large");
 	in->mapped = true;
 	value = m->id + s->base;
 	if (in->row->flags & ROW_CLOSE)
-		ids_close(s, value);
+		rt_ids_close(s, value);
 	if (!opens_id(in->row, m))
 		return 0;
-	rc = ids_open(s, value);
+	rc = rt_ids_open(s, value);
 	if (rc == 0)
 		return 0;
 	if (in->began)
@@ -193,17 +193,17 @@ map_down(struct route *r, struct route_in *in)
 {
 	const struct pm_route *m = pm_scan_route(&in->scan);
 	int slot = (int)(m->id % (uint64_t)r->cfg.n_slots);
-	struct child *c = child_at(r, slot);
-	int i = ids_index(m->space);
+	struct child *c = rt_child_at(r, slot);
+	int i = rt_ids_index(m->space);
 
 	if (c == NULL || c->state != CHILD_LIVE ||
-	    !ids_to_agent(&c->ids[i], r->cfg.n_slots, m->id, &in->id)) {
+	    !rt_ids_to_agent(&c->ids[i], r->cfg.n_slots, m->id, &in->id)) {
 		r->stats.dropped_late++;
 		in->mode = IN_SKIP;
 		return;
 	}
 	if (in->row->flags & ROW_CLOSE)
-		ids_close(&c->ids[i], in->id + c->ids[i].base);
+		rt_ids_close(&c->ids[i], in->id + c->ids[i].base);
 	in->slot = slot;
 	in->mapped = true;
 	in->mode = IN_PASS;
@@ -218,7 +218,7 @@ head_is_enough(const struct route_in *in)
 
 	if (!m->head_known)
 		return false;
-	if (!(table_row(in->scan.dir, m)->flags & ROW_MAP) || m->id_known)
+	if (!(rt_table_row(in->scan.dir, m)->flags & ROW_MAP) || m->id_known)
 		return true;
 	return in->src >= 0 && m->id_last;
 }
@@ -245,7 +245,7 @@ decide_client(struct route *r, struct route_in *in)
 		map_down(r, in);
 	} else if (in->row->dest == DEST_DEFAULT) {
 		in->slot = r->cfg.default_slot;
-		in->mode = child_live(r, in->slot) ? IN_PASS : IN_SKIP;
+		in->mode = rt_child_live(r, in->slot) ? IN_PASS : IN_SKIP;
 	} else {
 		skip_kind(r, in);
 	}
@@ -272,7 +272,7 @@ decide_child(struct route *r, struct route_in *in)
 	else if (r->cfg.split_children &&
 		 stateful != (in->path == ROUTE_STATEFUL))
 		skip_kind(r, in);
-	else if (!child_live(r, in->src) && !(row->flags & ROW_JOINING))
+	else if (!rt_child_live(r, in->src) && !(row->flags & ROW_JOINING))
 		skip_kind(r, in);
 	else if (row->dest == DEST_DROP ||
 		 (row->admit != NULL && !row->admit(r, in->src)))
@@ -290,7 +290,7 @@ decide_child(struct route *r, struct route_in *in)
 static int
 in_decide(struct route *r, struct route_in *in)
 {
-	in->row = table_row(in->scan.dir, pm_scan_route(&in->scan));
+	in->row = rt_table_row(in->scan.dir, pm_scan_route(&in->scan));
 	if (in->src >= 0)
 		return decide_child(r, in);
 	decide_client(r, in);
@@ -327,9 +327,9 @@ in_emit(struct route *r, struct route_in *in, const struct route_out *out)
 
 	in->began = true;
 	if (in->src >= 0)
-		emit_client(r, in->src, in->path, path, out);
+		rt_emit_client(r, in->src, in->path, path, out);
 	else
-		emit_child(r, in->slot, path, out);
+		rt_emit_child(r, in->slot, path, out);
 }
 
 /* Keep bytes [from, ..) of held + b as the new held. */
@@ -391,7 +391,7 @@ in_hold(struct route *r, struct route_in *in, struct span b)
 	size_t limit = late ? ROUTE_ASSEMBLE_MAX : ROUTE_WHOLE_MAX;
 
 	if (b.n > limit - in->held.len) {
-		if (in->row != NULL && in->row->handle == on_log) {
+		if (in->row != NULL && in->row->handle == rt_on_log) {
 			r->stats.dropped_logs++;
 			in->mode = IN_SKIP;
 			return 0;
@@ -505,9 +505,9 @@ in_take(struct route *r, struct route_in **at, struct route_in *fresh,
 	rc = in_feed(r, in, b, last);
 	r->active = NULL;
 	if (*at != in) /* the child was lost in between */
-		in_free(&in);
+		rt_in_free(&in);
 	else if (last || rc < 0)
-		in_end(r, at);
+		rt_in_end(r, at);
 	return rc;
 }
 
@@ -519,7 +519,7 @@ hold_other_path(struct route *r, enum route_path path)
 	bool on = in != NULL && in->mode == IN_PASS && in->began;
 
 	if (r->cfg.split_client && !r->cfg.split_children)
-		hold_client(r,
+		rt_hold_client(r,
 		    path == ROUTE_TRAFFIC ? ROUTE_STATEFUL : ROUTE_TRAFFIC,
 		    HOLD_OTHER, on);
 }
@@ -538,11 +538,11 @@ route_from_client(struct route *r, enum route_path path, const uint8_t *p,
 		return -ERR_INTERNAL;
 	if (r->hold[path] != 0)
 		return ROUTE_LATER;
-	route_enter(r, now_ms);
+	rt_enter(r, now_ms);
 	in_init(&fresh, -1, path);
 	rc = in_take(r, &r->in[path], &fresh, (struct span){p, n}, first, last);
 	hold_other_path(r, path);
-	route_leave(r);
+	rt_leave(r);
 	return r->dead ? -ERR_CLOSED : rc;
 }
 
@@ -550,7 +550,7 @@ int
 route_from_child(struct route *r, int slot, enum route_path path,
     const uint8_t *p, size_t n, bool first, bool last, uint64_t now_ms)
 {
-	struct child *c = child_at(r, slot);
+	struct child *c = rt_child_at(r, slot);
 	struct route_in fresh;
 	int rc;
 
@@ -563,12 +563,12 @@ route_from_child(struct route *r, int slot, enum route_path path,
 		return -ERR_INTERNAL;
 	if (c->held[path])
 		return ROUTE_LATER;
-	route_enter(r, now_ms);
+	rt_enter(r, now_ms);
 	c->last_rx = now_ms;
 	in_init(&fresh, slot, path);
 	rc = in_take(r, &c->in[path], &fresh, (struct span){p, n}, first, last);
-	ping_late(r);
-	route_leave(r);
+	rt_ping_late(r);
+	rt_leave(r);
 	if (r->dead)
 		return -ERR_CLOSED;
 	return c->state == CHILD_DOWN ? -ERR_INVALID : rc;

@@ -24,7 +24,7 @@ send_ping(struct route *r, int slot)
 		c->ping_since = r->now;
 	c->pings_out++;
 	c->last_ping = r->now;
-	own_to_child(r, slot, (struct span){ping_msg, sizeof(ping_msg)});
+	rt_own_to_child(r, slot, (struct span){ping_msg, sizeof(ping_msg)});
 }
 
 static void
@@ -51,7 +51,7 @@ ring_pop(struct ping_ring *g)
 }
 
 void
-on_ping(struct route *r, int slot, const struct pm_route *m, struct span raw)
+rt_on_ping(struct route *r, int slot, const struct pm_route *m, struct span raw)
 {
 	(void)slot;
 	(void)m;
@@ -65,7 +65,7 @@ on_ping(struct route *r, int slot, const struct pm_route *m, struct span raw)
 static void
 pong_to_client(struct route *r)
 {
-	own_to_client(r, (struct span){pong_msg, sizeof(pong_msg)});
+	rt_own_to_client(r, (struct span){pong_msg, sizeof(pong_msg)});
 }
 
 static void
@@ -85,7 +85,7 @@ default_answered(struct route *r)
 }
 
 void
-on_pong(struct route *r, int slot, const struct pm_route *m, struct span raw)
+rt_on_pong(struct route *r, int slot, const struct pm_route *m, struct span raw)
 {
 	struct child *c = r->child[slot];
 
@@ -106,7 +106,7 @@ on_pong(struct route *r, int slot, const struct pm_route *m, struct span raw)
 static bool
 busy_default(const struct route *r)
 {
-	const struct child *c = child_at(r, r->cfg.default_slot);
+	const struct child *c = rt_child_at(r, r->cfg.default_slot);
 	const struct ping_ring *g = &r->pings;
 
 	return g->n > 0 && c != NULL && c->state == CHILD_LIVE &&
@@ -114,7 +114,7 @@ busy_default(const struct route *r)
 }
 
 void
-ping_late(struct route *r)
+rt_ping_late(struct route *r)
 {
 	struct ping_ring *g = &r->pings;
 
@@ -154,15 +154,15 @@ silence_at(const struct route *r, const struct child *c)
 }
 
 void
-ping_tick(struct route *r)
+rt_ping_tick(struct route *r)
 {
-	ping_late(r);
+	rt_ping_late(r);
 	FOR_EACH_LIVE(r, s)
 	{
 		const struct child *c = r->child[s];
 
 		if (silence_at(r, c) <= r->now) {
-			child_fail(r, s, ROUTE_FAIL_SILENT,
+			rt_child_fail(r, s, ROUTE_FAIL_SILENT,
 			    "nothing was heard of it for %u s",
 			    r->cfg.silence_ms / 1000);
 		} else if (r->now - c->last_ping >= r->cfg.keepalive_ms) {
@@ -172,7 +172,7 @@ ping_tick(struct route *r)
 }
 
 uint64_t
-ping_deadline(const struct route *r)
+rt_ping_deadline(const struct route *r)
 {
 	uint64_t first = NEVER, at;
 

@@ -32,7 +32,7 @@ subq_grow(struct subq *q)
 }
 
 int
-subq_push(struct subq *q, struct sub *s)
+rt_subq_push(struct subq *q, struct sub *s)
 {
 	int rc = q->n == q->cap ? subq_grow(q) : 0;
 
@@ -45,7 +45,7 @@ subq_push(struct subq *q, struct sub *s)
 }
 
 struct sub *
-subq_pop(struct subq *q)
+rt_subq_pop(struct subq *q)
 {
 	struct sub *s;
 
@@ -61,12 +61,12 @@ subq_pop(struct subq *q)
 /* ---- lost and back ---- */
 
 void
-subs_lose(struct route *r, int slot)
+rt_subs_lose(struct route *r, int slot)
 {
 	for (int i = 0; i < IDS_SPACES; i++) {
 		struct subq *q = &r->child[slot]->asked[i];
 
-		while (subq_pop(q) != NULL)
+		while (rt_subq_pop(q) != NULL)
 			;
 		free(q->v);
 		*q = (struct subq){0};
@@ -74,17 +74,17 @@ subs_lose(struct route *r, int slot)
 	LIST_FOR_EACH (n, &r->subs)
 		LIST_ENTRY(n, struct sub, link)->leg[slot] =
 		    (struct sub_leg){0};
-	subs_progress(r);
+	rt_subs_progress(r);
 }
 
 void
-subs_replay(struct route *r, int slot)
+rt_subs_replay(struct route *r, int slot)
 {
 	LIST_FOR_EACH (n, &r->subs) {
 		struct sub *s = LIST_ENTRY(n, struct sub, link);
 
-		if (s->active && child_live(r, slot))
-			sub_ask(r, s, slot, LEG_LATE);
+		if (s->active && rt_child_live(r, slot))
+			rt_sub_ask(r, s, slot, LEG_LATE);
 	}
 }
 
@@ -97,14 +97,14 @@ what_is_done(const struct sub *s)
 }
 
 void
-sub_warn(struct route *r, struct sub *s, int slot, const char *what)
+rt_sub_warn(struct route *r, struct sub *s, int slot, const char *what)
 {
 	if (s->leg[slot].warned)
 		return;
 	s->leg[slot].warned = true;
-	tell(r, PM_LogLevel_Warn,
+	rt_tell(r, PM_LogLevel_Warn,
 	    "%s %s about port %u: what enters there is not %s yet.",
-	    name_of(r, slot), what, s->port, what_is_done(s));
+	    rt_name_of(r, slot), what, s->port, what_is_done(s));
 }
 
 static void
@@ -116,18 +116,18 @@ late_ok(struct route *r, struct sub *s, int slot)
 	leg->tries = 0;
 	if (!s->active) {
 		/* Refused meanwhile; a newer one of the port may hold it. */
-		if (sub_active(r, s->space, s->port) == NULL)
-			sub_unask(r, s, slot);
+		if (rt_sub_active(r, s->space, s->port) == NULL)
+			rt_sub_unask(r, s, slot);
 		return;
 	}
 	if (leg->warned)
-		tell(r, PM_LogLevel_Info, "%s: port %u is %s there too now.",
-		    name_of(r, slot), s->port, what_is_done(s));
+		rt_tell(r, PM_LogLevel_Info, "%s: port %u is %s there too now.",
+		    rt_name_of(r, slot), s->port, what_is_done(s));
 	leg->warned = false;
 }
 
 void
-sub_late_answer(struct route *r, struct sub *s, int slot, enum answer a)
+rt_sub_late_answer(struct route *r, struct sub *s, int slot, enum answer a)
 {
 	if (a == ANSWER_OK) {
 		late_ok(r, s, slot);
@@ -138,13 +138,13 @@ sub_late_answer(struct route *r, struct sub *s, int slot, enum answer a)
 		return;
 	if (a == ANSWER_POLICY) {
 		s->leg[slot].warned = false; /* this is the last word */
-		sub_warn(r, s, slot, "refuses by its policy the request");
+		rt_sub_warn(r, s, slot, "refuses by its policy the request");
 		return;
 	}
-	sub_warn(r, s, slot,
+	rt_sub_warn(r, s, slot,
 	    a == ANSWER_STOLEN ? "says somebody else has it, asked"
 			       : "answered with an error");
-	sub_retry_later(r, s, slot);
+	rt_sub_retry_later(r, s, slot);
 }
 
 /* ---- again ---- */
@@ -157,7 +157,7 @@ jitter(struct route *r, uint32_t ms)
 }
 
 void
-sub_retry_later(struct route *r, struct sub *s, int slot)
+rt_sub_retry_later(struct route *r, struct sub *s, int slot)
 {
 	struct sub_leg *leg = &s->leg[slot];
 	uint32_t ms = RETRY_MAX_MS;
@@ -170,7 +170,7 @@ sub_retry_later(struct route *r, struct sub *s, int slot)
 }
 
 void
-subs_retry(struct route *r)
+rt_subs_retry(struct route *r)
 {
 	LIST_FOR_EACH (n, &r->subs) {
 		struct sub *s = LIST_ENTRY(n, struct sub, link);
@@ -180,12 +180,12 @@ subs_retry(struct route *r)
 		FOR_EACH_LIVE(r, i)
 		if (s->leg[i].state == LEG_RETRY &&
 		    s->leg[i].retry_at <= r->now)
-			sub_ask(r, s, i, LEG_LATE);
+			rt_sub_ask(r, s, i, LEG_LATE);
 	}
 }
 
 uint64_t
-subs_retry_deadline(const struct route *r)
+rt_subs_retry_deadline(const struct route *r)
 {
 	uint64_t first = NEVER;
 

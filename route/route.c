@@ -33,9 +33,9 @@ versions_init(struct route *r, struct err *e)
 	int rc;
 
 	memcpy(r->version, PM_VERSION_ASSUMED, sizeof(PM_VERSION_ASSUMED));
-	rc = version_set(r->own_version, pm_str(r->cfg.own_version), e);
+	rc = rt_version_set(r->own_version, pm_str(r->cfg.own_version), e);
 	if (rc == 0 && settled != NULL && settled[0] != '\0')
-		rc = version_set(r->settled, pm_str(settled), e);
+		rc = rt_version_set(r->settled, pm_str(settled), e);
 	r->cfg.own_version = NULL; /* the caller's */
 	r->cfg.settled = NULL;
 	return rc;
@@ -82,12 +82,12 @@ child_free(struct route *r, int slot)
 
 	if (c == NULL)
 		return;
-	in_lose_child(r, slot);
+	rt_in_lose_child(r, slot);
 	for (int i = 0; i < IDS_SPACES; i++) {
-		ids_free(&c->ids[i]);
-		ids_free(&c->dying[i]);
+		rt_ids_free(&c->ids[i]);
+		rt_ids_free(&c->dying[i]);
 		while (c->asked[i].n > 0)
-			(void)subq_pop(&c->asked[i]);
+			(void)rt_subq_pop(&c->asked[i]);
 		free(c->asked[i].v);
 	}
 	buf_free(&c->pend);
@@ -106,7 +106,7 @@ route_free(struct route **rp)
 	route_client_gone(r);
 	for (int s = 0; s < r->cfg.n_slots; s++)
 		child_free(r, s);
-	subs_free(r);
+	rt_subs_free(r);
 	buf_free(&r->pend);
 	free(r);
 	*rp = NULL;
@@ -115,7 +115,7 @@ route_free(struct route **rp)
 /* ---- around every call ---- */
 
 void
-route_enter(struct route *r, uint64_t now_ms)
+rt_enter(struct route *r, uint64_t now_ms)
 {
 	if (now_ms > r->now)
 		r->now = now_ms;
@@ -150,19 +150,19 @@ next_deadline(const struct route *r)
 		return r->now;
 	if (!r->started)
 		return d;
-	d = min_u64(d, version_deadline(r));
-	d = min_u64(d, ping_deadline(r));
-	return min_u64(d, subs_deadline(r));
+	d = min_u64(d, rt_version_deadline(r));
+	d = min_u64(d, rt_ping_deadline(r));
+	return min_u64(d, rt_subs_deadline(r));
 }
 
 void
-route_leave(struct route *r)
+rt_leave(struct route *r)
 {
 	if (!r->dirty)
 		return;
 	r->dirty = false;
-	emit_dying(r);
-	subs_sweep(r);
+	rt_emit_dying(r);
+	rt_subs_sweep(r);
 	r->dirty = false;
 	r->deadline = next_deadline(r);
 }
@@ -172,18 +172,18 @@ route_tick(struct route *r, uint64_t now_ms)
 {
 	if (r->dead || r->gone || !r->started)
 		return;
-	route_enter(r, now_ms);
+	rt_enter(r, now_ms);
 	if (r->lost_deadline <= r->now)
-		drop_client(r, ROUTE_DROP_DEFAULT_LOST,
+		rt_drop_client(r, ROUTE_DROP_DEFAULT_LOST,
 		    "%s did not come back in time",
-		    name_of(r, r->cfg.default_slot));
+		    rt_name_of(r, r->cfg.default_slot));
 	if (!r->dead) {
-		version_tick(r);
-		ping_tick(r);
-		subs_tick(r);
+		rt_version_tick(r);
+		rt_ping_tick(r);
+		rt_subs_tick(r);
 	}
 	r->dirty = true;
-	route_leave(r);
+	rt_leave(r);
 }
 
 uint64_t
@@ -195,11 +195,11 @@ route_next_deadline(const struct route *r)
 /* ---- life ---- */
 
 void
-route_open(struct route *r)
+rt_open(struct route *r)
 {
 	r->opened = true;
 	r->lost_deadline = NEVER;
-	hold_client_all(r, HOLD_START, false);
+	rt_hold_client_all(r, HOLD_START, false);
 }
 
 void
@@ -207,14 +207,14 @@ route_start(struct route *r, uint64_t now_ms)
 {
 	if (r->started || r->dead || r->gone)
 		return;
-	route_enter(r, now_ms);
+	rt_enter(r, now_ms);
 	r->started = true;
 	r->dirty = true;
-	if (child_live(r, r->cfg.default_slot))
-		route_open(r);
+	if (rt_child_live(r, r->cfg.default_slot))
+		rt_open(r);
 	else
 		r->lost_deadline = r->now + r->cfg.lost_default_ms;
-	route_leave(r);
+	rt_leave(r);
 }
 
 void
@@ -223,7 +223,7 @@ route_client_gone(struct route *r)
 	r->gone = true;
 	r->deadline = NEVER;
 	for (int p = 0; p < ROUTE_PATHS; p++)
-		in_end(r, &r->in[p]);
+		rt_in_end(r, &r->in[p]);
 }
 
 void
@@ -233,20 +233,20 @@ route_close(struct route *r, const char *text, uint64_t now_ms)
 
 	if (r->dead || r->gone)
 		return;
-	route_enter(r, now_ms);
+	rt_enter(r, now_ms);
 	buf_init(&b, ROUTE_WHOLE_MAX);
 	/* Within a large message nothing can be said any more. */
 	if (r->cut_slot < 0 && pm_put_close(&b, pm_str(text)) == 0)
-		own_to_client(r, buf_span(&b));
+		rt_own_to_client(r, buf_span(&b));
 	buf_free(&b);
-	drop_client(r, ROUTE_DROP_CLOSED, "%s", text);
-	route_leave(r);
+	rt_drop_client(r, ROUTE_DROP_CLOSED, "%s", text);
+	rt_leave(r);
 }
 
 void
 route_set_name(struct route *r, int slot, const char *name)
 {
-	struct child *c = child_get(r, slot);
+	struct child *c = rt_child_get(r, slot);
 
 	if (c != NULL)
 		snprintf(c->name, sizeof(c->name), "%s", name);
@@ -257,8 +257,8 @@ route_set_name(struct route *r, int slot, const char *name)
 uint64_t
 route_get_base(const struct route *r, int slot, enum pm_space space)
 {
-	const struct child *c = child_at(r, slot);
-	int i = ids_index(space);
+	const struct child *c = rt_child_at(r, slot);
+	int i = rt_ids_index(space);
 
 	return c == NULL || i < 0 ? 0 : c->ids[i].next;
 }
@@ -266,8 +266,8 @@ route_get_base(const struct route *r, int slot, enum pm_space space)
 int
 route_set_base(struct route *r, int slot, enum pm_space space, uint64_t base)
 {
-	struct child *c = child_get(r, slot);
-	int i = ids_index(space);
+	struct child *c = rt_child_get(r, slot);
+	int i = rt_ids_index(space);
 
 	if (c == NULL || i < 0 || c->state != CHILD_DOWN)
 		return -ERR_INVALID;
@@ -287,7 +287,7 @@ route_client_held(const struct route *r, enum route_path path)
 bool
 route_child_held(const struct route *r, int slot, enum route_path path)
 {
-	const struct child *c = child_at(r, slot);
+	const struct child *c = rt_child_at(r, slot);
 
 	return c != NULL && c->held[path];
 }
@@ -295,7 +295,7 @@ route_child_held(const struct route *r, int slot, enum route_path path)
 bool
 route_child_is_live(const struct route *r, int slot)
 {
-	return child_live(r, slot);
+	return rt_child_live(r, slot);
 }
 
 bool

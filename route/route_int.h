@@ -1,5 +1,6 @@
 /*
- * route_int: what the files of route/ share. Nobody else includes it.
+ * route_int: what the files of route/ share, prefix rt_. Nobody else includes
+ * it, but for the unit tests of the arithmetic and the table.
  *
  * emit.c    bytes out, own messages behind a large one, holding the sources
  * pieces.c  bytes in: whole messages and pieces, scanning, rewriting ids
@@ -51,19 +52,19 @@ struct ids {
 };
 
 /* -1 for a space that is not remapped. */
-int ids_index(enum pm_space space);
+int rt_ids_index(enum pm_space space);
 /* -ERR_TOO_BIG: the sum or the product does not fit. */
-int ids_to_client(
+int rt_ids_to_client(
     struct ids *s, int n_slots, int slot, uint64_t agent_id, uint64_t *out);
 /* false: an id of an earlier agent. */
-bool ids_to_agent(
+bool rt_ids_to_agent(
     const struct ids *s, int n_slots, uint64_t client_id, uint64_t *out);
 /* value = agent id + base. -ERR_TOO_BIG, -ERR_NOMEM. Twice is harmless. */
-int ids_open(struct ids *s, uint64_t value);
-void ids_close(struct ids *s, uint64_t value);
+int rt_ids_open(struct ids *s, uint64_t value);
+void rt_ids_close(struct ids *s, uint64_t value);
 /* Gives the open ids away and begins the next epoch. -ERR_NOMEM. */
-int ids_lose(struct ids *s, struct ids *dying);
-void ids_free(struct ids *s);
+int rt_ids_lose(struct ids *s, struct ids *dying);
+void rt_ids_free(struct ids *s);
 
 /* ---- children ---- */
 
@@ -165,7 +166,7 @@ struct route_row {
 };
 
 /* Never NULL. */
-const struct route_row *table_row(enum pm_dir dir, const struct pm_route *m);
+const struct route_row *rt_table_row(enum pm_dir dir, const struct pm_route *m);
 
 /* ---- the router ---- */
 
@@ -227,130 +228,134 @@ struct route {
 };
 
 static inline struct child *
-child_at(const struct route *r, int slot)
+rt_child_at(const struct route *r, int slot)
 {
 	return slot < 0 || slot >= r->cfg.n_slots ? NULL : r->child[slot];
 }
 
 static inline bool
-child_live(const struct route *r, int slot)
+rt_child_live(const struct route *r, int slot)
 {
-	const struct child *c = child_at(r, slot);
+	const struct child *c = rt_child_at(r, slot);
 
 	return c != NULL && c->state == CHILD_LIVE;
 }
 
 #define FOR_EACH_LIVE(r, s)                        \
 	for (int s = 0; s < (r)->cfg.n_slots; s++) \
-		if (child_live(r, s))
+		if (rt_child_live(r, s))
 
 /* emit.c */
-void emit_child(struct route *r, int slot, enum route_path path,
+void rt_emit_child(struct route *r, int slot, enum route_path path,
     const struct route_out *out);
-void emit_client(struct route *r, int slot, enum route_path path,
+void rt_emit_client(struct route *r, int slot, enum route_path path,
     enum route_path out_path, const struct route_out *out);
 /* Own whole messages; they wait behind a large one that is under way. */
-void own_to_child(struct route *r, int slot, struct span msg);
-void own_to_client(struct route *r, struct span msg);
-void hold_client(struct route *r, enum route_path path, enum hold_why, bool);
-void hold_client_all(struct route *r, enum hold_why why, bool on);
-void drop_client(struct route *r, enum route_drop reason, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+void rt_own_to_child(struct route *r, int slot, struct span msg);
+void rt_own_to_client(struct route *r, struct span msg);
+void rt_hold_client(struct route *r, enum route_path path, enum hold_why, bool);
+void rt_hold_client_all(struct route *r, enum hold_why why, bool on);
+void rt_drop_client(struct route *r, enum route_drop reason, const char *fmt,
+    ...) __attribute__((format(printf, 3, 4)));
 /* Close messages for ids of lost children, a bounded number per call. */
-void emit_dying(struct route *r);
+void rt_emit_dying(struct route *r);
 
 /* pieces.c */
-void in_free(struct route_in **in);
-void in_end(struct route *r, struct route_in **at); /* and gives back */
+void rt_in_free(struct route_in **in);
+void rt_in_end(struct route *r, struct route_in **at); /* and gives back */
 /* A child is lost: what came half, and what was going to it half. */
-void in_lose_child(struct route *r, int slot);
+void rt_in_lose_child(struct route *r, int slot);
 
 /* route.c: around every call from outside */
-void route_enter(struct route *r, uint64_t now_ms);
-void route_leave(struct route *r);
-void route_open(struct route *r); /* read the client */
+void rt_enter(struct route *r, uint64_t now_ms);
+void rt_leave(struct route *r);
+void rt_open(struct route *r); /* read the client */
 
 /* kinds.c */
-struct span text_of(struct span raw); /* the str behind the kind; .p NULL */
-extern const struct route_row route_table[2][18][8];
-void on_close_client(struct route *, int, const struct pm_route *, struct span);
-void on_operator_ping(
+struct span rt_text_of(struct span raw); /* the str behind the kind; .p NULL */
+extern const struct route_row rt_table[2][18][8];
+void rt_on_close_client(
     struct route *, int, const struct pm_route *, struct span);
-void on_close_daemon(struct route *, int, const struct pm_route *, struct span);
-bool admit_reverse_dns(struct route *, int slot);
-bool admit_reverse_dns_reply(struct route *, int slot);
-bool admit_vpn(struct route *, int slot);
-bool admit_vpn_reply(struct route *, int slot);
+void rt_on_operator_ping(
+    struct route *, int, const struct pm_route *, struct span);
+void rt_on_close_daemon(
+    struct route *, int, const struct pm_route *, struct span);
+bool rt_admit_reverse_dns(struct route *, int slot);
+bool rt_admit_reverse_dns_reply(struct route *, int slot);
+bool rt_admit_vpn(struct route *, int slot);
+bool rt_admit_vpn_reply(struct route *, int slot);
 
 /* version.c */
-void on_switch_version(
+void rt_on_switch_version(
     struct route *, int, const struct pm_route *, struct span);
-void on_version_response(
+void rt_on_version_response(
     struct route *, int, const struct pm_route *, struct span);
 /* A child's state changed: is the negotiation complete now? */
-void version_progress(struct route *r);
-void version_join(struct route *r, int slot);
-void version_tick(struct route *r);
-uint64_t version_deadline(const struct route *r);
-int version_set(char out[VERSION_BYTES], struct pm_str s, struct err *e);
+void rt_version_progress(struct route *r);
+void rt_version_join(struct route *r, int slot);
+void rt_version_tick(struct route *r);
+uint64_t rt_version_deadline(const struct route *r);
+int rt_version_set(char out[VERSION_BYTES], struct pm_str s, struct err *e);
 
 /* ping.c */
-void on_ping(struct route *, int, const struct pm_route *, struct span);
-void on_pong(struct route *, int, const struct pm_route *, struct span);
-void ping_late(struct route *r); /* the rule for a busy default */
-void ping_tick(struct route *r);
-uint64_t ping_deadline(const struct route *r);
+void rt_on_ping(struct route *, int, const struct pm_route *, struct span);
+void rt_on_pong(struct route *, int, const struct pm_route *, struct span);
+void rt_ping_late(struct route *r); /* the rule for a busy default */
+void rt_ping_tick(struct route *r);
+uint64_t rt_ping_deadline(const struct route *r);
 
 /* logs.c */
-void on_ready_for_logs(
+void rt_on_ready_for_logs(
     struct route *, int, const struct pm_route *, struct span);
-void on_log(struct route *, int, const struct pm_route *, struct span);
-void tell(struct route *r, uint32_t level, const char *fmt, ...)
+void rt_on_log(struct route *, int, const struct pm_route *, struct span);
+void rt_tell(struct route *r, uint32_t level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-void condition_keep(struct route *r, int slot, const char *text);
-void ready_to_child(struct route *r, int slot);
-const char *name_of(const struct route *r, int slot);
+void rt_condition_keep(struct route *r, int slot, const char *text);
+void rt_ready_to_child(struct route *r, int slot);
+const char *rt_name_of(const struct route *r, int slot);
 
 /* subscribe.c */
 enum answer { ANSWER_OK, ANSWER_STOLEN, ANSWER_POLICY, ANSWER_OTHER };
 
-void on_subscribe(struct route *, int, const struct pm_route *, struct span);
-void on_unsubscribe(struct route *, int, const struct pm_route *, struct span);
-void on_subscribe_result(
+void rt_on_subscribe(struct route *, int, const struct pm_route *, struct span);
+void rt_on_unsubscribe(
+    struct route *, int, const struct pm_route *, struct span);
+void rt_on_subscribe_result(
     struct route *, int, const struct pm_route *, struct span);
 /* The one in force for this port, or NULL. */
-struct sub *sub_active(struct route *r, enum pm_space space, uint16_t port);
+struct sub *rt_sub_active(struct route *r, enum pm_space space, uint16_t port);
 /* Send the subscription to a child; its answer is to be taken as leg. */
-void sub_ask(struct route *r, struct sub *s, int slot, enum leg_state leg);
-void sub_unask(struct route *r, const struct sub *s, int slot);
+void rt_sub_ask(struct route *r, struct sub *s, int slot, enum leg_state leg);
+void rt_sub_unask(struct route *r, const struct sub *s, int slot);
 /* Complete what can be completed; answer the client in order. */
-void subs_progress(struct route *r);
-void subs_tick(struct route *r);
-uint64_t subs_deadline(const struct route *r);
+void rt_subs_progress(struct route *r);
+void rt_subs_tick(struct route *r);
+uint64_t rt_subs_deadline(const struct route *r);
 /* Nothing is freed but here, at the end of a call. */
-void subs_sweep(struct route *r);
-void subs_free(struct route *r);
+void rt_subs_sweep(struct route *r);
+void rt_subs_free(struct route *r);
 
 /* replay.c */
-void subs_replay(struct route *r, int slot);
-void subs_lose(struct route *r, int slot);
+void rt_subs_replay(struct route *r, int slot);
+void rt_subs_lose(struct route *r, int slot);
 /* An answer no merge waits for. */
-void sub_late_answer(struct route *r, struct sub *s, int slot, enum answer a);
-void sub_retry_later(struct route *r, struct sub *s, int slot);
-void sub_warn(struct route *r, struct sub *s, int slot, const char *what);
-void subs_retry(struct route *r);
-uint64_t subs_retry_deadline(const struct route *r);
-int subq_push(struct subq *q, struct sub *s);
-struct sub *subq_pop(struct subq *q); /* NULL when empty */
+void rt_sub_late_answer(
+    struct route *r, struct sub *s, int slot, enum answer a);
+void rt_sub_retry_later(struct route *r, struct sub *s, int slot);
+void rt_sub_warn(struct route *r, struct sub *s, int slot, const char *what);
+void rt_subs_retry(struct route *r);
+uint64_t rt_subs_retry_deadline(const struct route *r);
+int rt_subq_push(struct subq *q, struct sub *s);
+struct sub *rt_subq_pop(struct subq *q); /* NULL when empty */
 
 /* loss.c */
-struct child *child_get(struct route *r, int slot);
-void child_take_part(struct route *r, int slot);
-void child_lose(struct route *r, int slot, const char *why);
+struct child *rt_child_get(struct route *r, int slot);
+void rt_child_take_part(struct route *r, int slot);
+void rt_child_lose(struct route *r, int slot, const char *why);
 /* It could not speak until now: its time limits begin again. */
-void child_excuse(struct route *r, int slot);
+void rt_child_excuse(struct route *r, int slot);
 /* Lose it and tell the owner to close it. */
-void child_fail(struct route *r, int slot, enum route_fail reason,
+void rt_child_fail(struct route *r, int slot, enum route_fail reason,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -41,7 +41,7 @@ space_of(const struct pm_route *m)
 }
 
 struct sub *
-sub_active(struct route *r, enum pm_space space, uint16_t port)
+rt_sub_active(struct route *r, enum pm_space space, uint16_t port)
 {
 	LIST_FOR_EACH (n, &r->subs) {
 		struct sub *s = LIST_ENTRY(n, struct sub, link);
@@ -64,7 +64,7 @@ sub_free(struct route *r, struct sub *s)
 }
 
 void
-subs_sweep(struct route *r)
+rt_subs_sweep(struct route *r)
 {
 	LIST_FOR_EACH_SAFE (n, &r->subs) {
 		struct sub *s = LIST_ENTRY(n, struct sub, link);
@@ -75,7 +75,7 @@ subs_sweep(struct route *r)
 }
 
 void
-subs_free(struct route *r)
+rt_subs_free(struct route *r)
 {
 	LIST_FOR_EACH_SAFE (n, &r->subs)
 		sub_free(r, LIST_ENTRY(n, struct sub, link));
@@ -89,7 +89,7 @@ sub_new(struct route *r, enum pm_space space, uint16_t port, struct span raw)
 
 	if (r->n_subs >= ROUTE_SUBS_MAX ||
 	    raw.n > SUBS_BYTES_MAX - r->subs_bytes) {
-		drop_client(r, ROUTE_DROP_LIMIT,
+		rt_drop_client(r, ROUTE_DROP_LIMIT,
 		    "the client has more than %d port subscriptions, or "
 		    "filters of more than %d bytes",
 		    ROUTE_SUBS_MAX, SUBS_BYTES_MAX);
@@ -114,33 +114,33 @@ sub_new(struct route *r, enum pm_space space, uint16_t port, struct span raw)
 	return s;
 nomem:
 	free(s);
-	drop_client(r, ROUTE_DROP_NOMEM, "no memory for a subscription");
+	rt_drop_client(r, ROUTE_DROP_NOMEM, "no memory for a subscription");
 	return NULL;
 }
 
 void
-sub_ask(struct route *r, struct sub *s, int slot, enum leg_state leg)
+rt_sub_ask(struct route *r, struct sub *s, int slot, enum leg_state leg)
 {
 	struct child *c = r->child[slot];
 
-	if (subq_push(&c->asked[ids_index(s->space)], s) < 0) {
-		child_fail(r, slot, ROUTE_FAIL_LIMIT,
+	if (rt_subq_push(&c->asked[rt_ids_index(s->space)], s) < 0) {
+		rt_child_fail(r, slot, ROUTE_FAIL_LIMIT,
 		    "it owes too many answers about ports");
 		return;
 	}
 	s->leg[slot].state = (uint8_t)leg;
 	r->dirty = true;
-	own_to_child(r, slot, buf_span(&s->raw));
+	rt_own_to_child(r, slot, buf_span(&s->raw));
 }
 
 void
-sub_unask(struct route *r, const struct sub *s, int slot)
+rt_sub_unask(struct route *r, const struct sub *s, int slot)
 {
 	struct buf b;
 
 	buf_init(&b, 64);
 	if (pm_put_unsubscribe_port(&b, tcp_kind(s->space), s->port) == 0)
-		own_to_child(r, slot, buf_span(&b));
+		rt_own_to_child(r, slot, buf_span(&b));
 	buf_free(&b);
 }
 
@@ -164,12 +164,12 @@ refuse_here(struct route *r, struct sub *s)
 	error.u.PortAlreadyStolen = s->port;
 	s->decided = true;
 	if (pm_put_subscribe_err(&s->result, tcp_kind(s->space), &error) < 0)
-		drop_client(r, ROUTE_DROP_NOMEM, "no memory for an answer");
-	subs_progress(r);
+		rt_drop_client(r, ROUTE_DROP_NOMEM, "no memory for an answer");
+	rt_subs_progress(r);
 }
 
 void
-on_subscribe(
+rt_on_subscribe(
     struct route *r, int slot, const struct pm_route *m, struct span raw)
 {
 	enum pm_space space = space_of(m);
@@ -184,23 +184,23 @@ on_subscribe(
 		refuse_here(r, s);
 		return;
 	}
-	old = sub_active(r, space, m->port);
+	old = rt_sub_active(r, space, m->port);
 	if (old != NULL)
 		old->active = false; /* its filter is replaced */
 	s->active = true;
 	FOR_EACH_LIVE(r, c)
-	sub_ask(r, s, c, LEG_WAIT);
+	rt_sub_ask(r, s, c, LEG_WAIT);
 }
 
 void
-on_unsubscribe(
+rt_on_unsubscribe(
     struct route *r, int slot, const struct pm_route *m, struct span raw)
 {
-	struct sub *s = sub_active(r, space_of(m), m->port);
+	struct sub *s = rt_sub_active(r, space_of(m), m->port);
 
 	(void)slot;
 	FOR_EACH_LIVE(r, c)
-	own_to_child(r, c, raw);
+	rt_own_to_child(r, c, raw);
 	if (s == NULL)
 		return;
 	s->active = false;
@@ -261,15 +261,15 @@ merge_answer(
 	s->rank = rank;
 	buf_clear(&s->result);
 	if (buf_append(&s->result, raw.p, raw.n) < 0)
-		drop_client(r, ROUTE_DROP_NOMEM, "no memory for an answer");
+		rt_drop_client(r, ROUTE_DROP_NOMEM, "no memory for an answer");
 }
 
 void
-on_subscribe_result(
+rt_on_subscribe_result(
     struct route *r, int slot, const struct pm_route *m, struct span raw)
 {
-	struct subq *q = &r->child[slot]->asked[ids_index(space_of(m))];
-	struct sub *s = subq_pop(q);
+	struct subq *q = &r->child[slot]->asked[rt_ids_index(space_of(m))];
+	struct sub *s = rt_subq_pop(q);
 
 	if (s == NULL) {
 		r->stats.dropped_results++;
@@ -278,9 +278,9 @@ on_subscribe_result(
 	r->dirty = true;
 	if (s->leg[slot].state == LEG_WAIT) {
 		merge_answer(r, s, slot, answer_of(m), raw);
-		subs_progress(r);
+		rt_subs_progress(r);
 	} else {
-		sub_late_answer(r, s, slot, answer_of(m));
+		rt_sub_late_answer(r, s, slot, answer_of(m));
 	}
 }
 
@@ -295,7 +295,7 @@ default_waits(const struct route *r, const struct sub *s)
 static bool
 can_decide(const struct route *r, const struct sub *s)
 {
-	if (!child_live(r, r->cfg.default_slot))
+	if (!rt_child_live(r, r->cfg.default_slot))
 		return false; /* the client is about to be dropped */
 	if (s->rank == RANK_TOP)
 		return true;
@@ -317,7 +317,7 @@ legs_refused(struct route *r, struct sub *s)
 	s->active = false;
 	for (int i = 0; i < r->cfg.n_slots; i++) {
 		if (s->leg[i].state == LEG_OK && was_active)
-			sub_unask(r, s, i);
+			rt_sub_unask(r, s, i);
 		if (s->leg[i].state == LEG_WAIT)
 			s->leg[i].state = LEG_LATE;
 	}
@@ -337,10 +337,10 @@ legs_accepted(struct route *r, struct sub *s)
 		if (leg->state == LEG_WAIT) {
 			leg->state = LEG_LATE;
 			if (s->active)
-				sub_warn(r, s, i, "has not answered yet");
+				rt_sub_warn(r, s, i, "has not answered yet");
 		} else if (leg->state == LEG_RETRY && s->active) {
-			sub_warn(r, s, i, "answered with an error");
-			sub_retry_later(r, s, i);
+			rt_sub_warn(r, s, i, "answered with an error");
+			rt_sub_retry_later(r, s, i);
 		}
 	}
 }
@@ -355,7 +355,7 @@ decide(struct route *r, struct sub *s)
 		return;
 	}
 	if (pm_put_subscribe_ok(&s->result, tcp_kind(s->space), s->port) < 0)
-		drop_client(r, ROUTE_DROP_NOMEM, "no memory for an answer");
+		rt_drop_client(r, ROUTE_DROP_NOMEM, "no memory for an answer");
 	legs_accepted(r, s);
 }
 
@@ -370,13 +370,13 @@ answer_in_order(struct route *r, enum pm_space space)
 		if (!s->decided)
 			return;
 		s->merging = false;
-		own_to_client(r, buf_span(&s->result));
+		rt_own_to_client(r, buf_span(&s->result));
 		buf_free(&s->result);
 	}
 }
 
 void
-subs_progress(struct route *r)
+rt_subs_progress(struct route *r)
 {
 	LIST_FOR_EACH (n, &r->subs) {
 		struct sub *s = LIST_ENTRY(n, struct sub, link);
@@ -391,28 +391,28 @@ subs_progress(struct route *r)
 /* ---- time limits ---- */
 
 void
-subs_tick(struct route *r)
+rt_subs_tick(struct route *r)
 {
 	LIST_FOR_EACH (n, &r->subs) {
 		const struct sub *s = LIST_ENTRY(n, struct sub, link);
 
 		if (s->merging && !s->decided && default_waits(r, s) &&
 		    r->now >= s->default_deadline) {
-			child_fail(r, r->cfg.default_slot, ROUTE_FAIL_SLOW,
+			rt_child_fail(r, r->cfg.default_slot, ROUTE_FAIL_SLOW,
 			    "it does not answer about port %u", s->port);
 			return;
 		}
 	}
-	subs_progress(r);
-	subs_retry(r);
+	rt_subs_progress(r);
+	rt_subs_retry(r);
 }
 
 uint64_t
-subs_deadline(const struct route *r)
+rt_subs_deadline(const struct route *r)
 {
-	uint64_t first = subs_retry_deadline(r);
+	uint64_t first = rt_subs_retry_deadline(r);
 
-	if (!child_live(r, r->cfg.default_slot))
+	if (!rt_child_live(r, r->cfg.default_slot))
 		return first;
 	LIST_FOR_EACH (n, &r->subs) {
 		const struct sub *s = LIST_ENTRY(n, struct sub, link);

@@ -21,13 +21,13 @@
 #define BIT(sub2) (1u << (sub2))
 
 /* Rows that Tcp and TcpSteal share. */
-#define SUBSCRIBE                                        \
-	{                                                \
-		.dest = DEST_ALL, .handle = on_subscribe \
+#define SUBSCRIBE                                           \
+	{                                                   \
+		.dest = DEST_ALL, .handle = rt_on_subscribe \
 	}
-#define UNSUBSCRIBE                                        \
-	{                                                  \
-		.dest = DEST_ALL, .handle = on_unsubscribe \
+#define UNSUBSCRIBE                                           \
+	{                                                     \
+		.dest = DEST_ALL, .handle = rt_on_unsubscribe \
 	}
 #define LEAVE_CONNECTION                                       \
 	{                                                      \
@@ -49,9 +49,9 @@
 	{                                                         \
 		.dest = DEST_CLIENT, .flags = ROW_MAP | ROW_CLOSE \
 	}
-#define RESULT                                                   \
-	{                                                        \
-		.dest = DEST_HERE, .handle = on_subscribe_result \
+#define RESULT                                                      \
+	{                                                           \
+		.dest = DEST_HERE, .handle = rt_on_subscribe_result \
 	}
 #define CHUNKED                                                   \
 	{                                                         \
@@ -71,9 +71,9 @@
 	}
 
 /* clang-format off */
-const struct route_row route_table[2][18][8] = {
+const struct route_row rt_table[2][18][8] = {
 [PM_CLIENT] = {
-	C(Close) = ALL_SUBS(.dest = DEST_ALL, .handle = on_close_client),
+	C(Close) = ALL_SUBS(.dest = DEST_ALL, .handle = rt_on_close_client),
 	C(Tcp) = {
 		[PM_LayerTcp_PortSubscribe] = SUBSCRIBE,
 		[PM_LayerTcp_ConnectionUnsubscribe] = LEAVE_CONNECTION,
@@ -93,64 +93,64 @@ const struct route_row route_table[2][18][8] = {
 	C(UdpOutgoing) = ALL_SUBS(.dest = DEST_DEFAULT),
 	C(FileRequest) = ALL_SUBS(.dest = DEST_DEFAULT),
 	C(GetEnvVarsRequest) = ALL_SUBS(.dest = DEST_DEFAULT),
-	C(Ping) = ALL_SUBS(.dest = DEST_ALL, .handle = on_ping),
+	C(Ping) = ALL_SUBS(.dest = DEST_ALL, .handle = rt_on_ping),
 	C(GetAddrInfoRequest) = ALL_SUBS(.dest = DEST_DEFAULT),
 	C(PauseTargetRequest) = ALL_SUBS(.dest = DEST_DEFAULT),
 	C(SwitchProtocolVersion) =
-	    ALL_SUBS(.dest = DEST_ALL, .handle = on_switch_version),
+	    ALL_SUBS(.dest = DEST_ALL, .handle = rt_on_switch_version),
 	C(ReadyForLogs) =
-	    ALL_SUBS(.dest = DEST_ALL, .handle = on_ready_for_logs),
-	C(Vpn) = ALL_SUBS(.dest = DEST_DEFAULT, .admit = admit_vpn),
+	    ALL_SUBS(.dest = DEST_ALL, .handle = rt_on_ready_for_logs),
+	C(Vpn) = ALL_SUBS(.dest = DEST_DEFAULT, .admit = rt_admit_vpn),
 	C(GetAddrInfoRequestV2) = ALL_SUBS(.dest = DEST_DEFAULT),
 	/* Only operators originate OperatorPing, and this one does not. */
 	C(OperatorPong) = ALL_SUBS(.dest = DEST_DROP),
 	C(ReverseDnsLookup) =
-	    ALL_SUBS(.dest = DEST_DEFAULT, .admit = admit_reverse_dns),
+	    ALL_SUBS(.dest = DEST_DEFAULT, .admit = rt_admit_reverse_dns),
 	C(SeqpacketOutgoing) = ALL_SUBS(.dest = DEST_DEFAULT),
 	/* An operator's own business with its agents. */
 	C(ShareLink) = ALL_SUBS(.dest = DEST_DROP),
 },
 [PM_DAEMON] = {
 	D(Close) = ALL_SUBS_F(
-	    ROW_JOINING, .dest = DEST_HERE, .handle = on_close_daemon),
+	    ROW_JOINING, .dest = DEST_HERE, .handle = rt_on_close_daemon),
 	D(Tcp) = DAEMON_TCP,
 	D(TcpSteal) = DAEMON_TCP,
 	D(TcpOutgoing) = ALL_SUBS(.dest = DEST_FROM_DEFAULT),
 	D(UdpOutgoing) = ALL_SUBS(.dest = DEST_FROM_DEFAULT),
-	D(LogMessage) = ALL_SUBS(.dest = DEST_HERE, .handle = on_log),
+	D(LogMessage) = ALL_SUBS(.dest = DEST_HERE, .handle = rt_on_log),
 	D(File) = ALL_SUBS(.dest = DEST_FROM_DEFAULT),
 	D(Pong) = ALL_SUBS_F(
-	    ROW_JOINING, .dest = DEST_HERE, .handle = on_pong),
+	    ROW_JOINING, .dest = DEST_HERE, .handle = rt_on_pong),
 	D(GetEnvVarsResponse) = ALL_SUBS(.dest = DEST_FROM_DEFAULT),
 	D(GetAddrInfoResponse) = ALL_SUBS(.dest = DEST_FROM_DEFAULT),
 	D(PauseTarget) = ALL_SUBS(.dest = DEST_DROP),
 	D(SwitchProtocolVersionResponse) = ALL_SUBS_F(
-	    ROW_JOINING, .dest = DEST_HERE, .handle = on_version_response),
+	    ROW_JOINING, .dest = DEST_HERE, .handle = rt_on_version_response),
 	D(Vpn) = ALL_SUBS(
-	    .dest = DEST_FROM_DEFAULT, .admit = admit_vpn_reply),
+	    .dest = DEST_FROM_DEFAULT, .admit = rt_admit_vpn_reply),
 	D(OperatorPing) = ALL_SUBS_F(
-	    ROW_JOINING, .dest = DEST_HERE, .handle = on_operator_ping),
+	    ROW_JOINING, .dest = DEST_HERE, .handle = rt_on_operator_ping),
 	/* Fatal for a client that did not ask; forwarded to one that did. */
 	D(ReverseDnsLookup) = ALL_SUBS(
-	    .dest = DEST_FROM_DEFAULT, .admit = admit_reverse_dns_reply),
+	    .dest = DEST_FROM_DEFAULT, .admit = rt_admit_reverse_dns_reply),
 	D(SeqpacketOutgoing) = ALL_SUBS(.dest = DEST_FROM_DEFAULT),
 },
 };
 /* clang-format on */
 
 const struct route_row *
-table_row(enum pm_dir dir, const struct pm_route *m)
+rt_table_row(enum pm_dir dir, const struct pm_route *m)
 {
 	static const struct route_row none = {.dest = DEST_DROP};
 	const struct route_row *row;
 
 	if (m->kind >= 18)
 		return &none;
-	row = &route_table[dir][m->kind][0];
+	row = &rt_table[dir][m->kind][0];
 	if (!(row->flags & ROW_KIND)) {
 		if (m->sub >= 8)
 			return &none;
-		row = &route_table[dir][m->kind][m->sub];
+		row = &rt_table[dir][m->kind][m->sub];
 	}
 	return row->dest == DEST_NONE ? &none : row;
 }
@@ -158,7 +158,7 @@ table_row(enum pm_dir dir, const struct pm_route *m)
 bool
 route_is_stateful(enum pm_dir dir, const struct pm_route *m)
 {
-	const struct route_row *row = table_row(dir, m);
+	const struct route_row *row = rt_table_row(dir, m);
 
 	return row->dest == DEST_DEFAULT || row->dest == DEST_FROM_DEFAULT;
 }

@@ -17,7 +17,7 @@
 #include <string.h>
 
 int
-version_set(char out[VERSION_BYTES], struct pm_str s, struct err *e)
+rt_version_set(char out[VERSION_BYTES], struct pm_str s, struct err *e)
 {
 	struct pm_version v;
 	int rc = pm_version_parse(s, &v, e);
@@ -64,24 +64,24 @@ ask_child(struct route *r, int slot, const char *version)
 	c->versions_owed++;
 	r->dirty = true;
 	if (pm_put_version(&b, pm_str(version)) == 0)
-		own_to_child(r, slot, buf_span(&b));
+		rt_own_to_child(r, slot, buf_span(&b));
 	else
-		drop_client(r, ROUTE_DROP_NOMEM, "no memory for a message");
+		rt_drop_client(r, ROUTE_DROP_NOMEM, "no memory for a message");
 	buf_free(&b);
 }
 
 void
-on_switch_version(
+rt_on_switch_version(
     struct route *r, int slot, const struct pm_route *m, struct span raw)
 {
-	struct span text = text_of(raw);
+	struct span text = rt_text_of(raw);
 	struct err e;
 
 	(void)slot;
 	(void)m;
-	if (version_set(r->target,
+	if (rt_version_set(r->target,
 		(struct pm_str){(const char *)text.p, text.n}, &e) < 0) {
-		drop_client(r, ROUTE_DROP_PROTOCOL,
+		rt_drop_client(r, ROUTE_DROP_PROTOCOL,
 		    "the client's protocol version is unusable: %s", e.text);
 		return;
 	}
@@ -92,7 +92,7 @@ on_switch_version(
 		lower_to(r->target, r->child[s]->known_version);
 	}
 	r->negotiating = true;
-	hold_client_all(r, HOLD_VERSION, true);
+	rt_hold_client_all(r, HOLD_VERSION, true);
 	FOR_EACH_LIVE(r, s)
 	{
 		r->child[s]->version_deadline =
@@ -124,9 +124,9 @@ answer_client(struct route *r)
 
 	buf_init(&b, 256);
 	if (pm_put_version_response(&b, pm_str(r->version)) == 0)
-		own_to_client(r, buf_span(&b));
+		rt_own_to_client(r, buf_span(&b));
 	else
-		drop_client(r, ROUTE_DROP_NOMEM, "no memory for a message");
+		rt_drop_client(r, ROUTE_DROP_NOMEM, "no memory for a message");
 	buf_free(&b);
 }
 
@@ -143,8 +143,8 @@ negotiation_done(struct route *r)
 	answer_client(r);
 	for (int s = 0; s < r->cfg.n_slots; s++)
 		if (r->child[s] != NULL && r->child[s]->state == CHILD_JOINING)
-			version_join(r, s);
-	hold_client_all(r, HOLD_VERSION, false);
+			rt_version_join(r, s);
+	rt_hold_client_all(r, HOLD_VERSION, false);
 }
 
 /* Once the session has a version, a cluster below it stays out. */
@@ -160,7 +160,7 @@ stays_out(const struct route *r, int slot, const char *version)
 static void
 fail_version(struct route *r, int slot, const char *version)
 {
-	child_fail(r, slot, ROUTE_FAIL_VERSION,
+	rt_child_fail(r, slot, ROUTE_FAIL_VERSION,
 	    "it speaks protocol %s, this session has settled on %s; upgrade "
 	    "its operator, or start a new session",
 	    version, r->settled);
@@ -183,13 +183,14 @@ one_stays_out(struct route *r)
 }
 
 void
-version_progress(struct route *r)
+rt_version_progress(struct route *r)
 {
 	char m[VERSION_BYTES];
 	bool again = false;
 
-	if (!r->negotiating || r->dead || !child_live(r, r->cfg.default_slot) ||
-	    !lowest(r, m) || one_stays_out(r))
+	if (!r->negotiating || r->dead ||
+	    !rt_child_live(r, r->cfg.default_slot) || !lowest(r, m) ||
+	    one_stays_out(r))
 		return;
 	memcpy(r->target, m, VERSION_BYTES);
 	FOR_EACH_LIVE(r, s)
@@ -204,10 +205,10 @@ version_progress(struct route *r)
 }
 
 void
-on_version_response(
+rt_on_version_response(
     struct route *r, int slot, const struct pm_route *m, struct span raw)
 {
-	struct span text = text_of(raw);
+	struct span text = rt_text_of(raw);
 	struct child *c = r->child[slot];
 	char version[VERSION_BYTES];
 	struct err e;
@@ -215,9 +216,9 @@ on_version_response(
 	(void)m;
 	if (c->versions_owed == 0)
 		return; /* nobody asked */
-	if (version_set(version, (struct pm_str){(const char *)text.p, text.n},
-		&e) < 0) {
-		child_fail(r, slot, ROUTE_FAIL_PROTOCOL,
+	if (rt_version_set(version,
+		(struct pm_str){(const char *)text.p, text.n}, &e) < 0) {
+		rt_child_fail(r, slot, ROUTE_FAIL_PROTOCOL,
 		    "its protocol version is unusable: %s", e.text);
 		return;
 	}
@@ -230,21 +231,21 @@ on_version_response(
 	}
 	memcpy(c->version, version, sizeof(version));
 	if (c->state == CHILD_LIVE)
-		version_progress(r);
+		rt_version_progress(r);
 	else if (!r->negotiating)
-		child_take_part(r, slot);
+		rt_child_take_part(r, slot);
 }
 
 /* A child that joins must agree with what this socket has negotiated. */
 void
-version_join(struct route *r, int slot)
+rt_version_join(struct route *r, int slot)
 {
 	struct child *c = r->child[slot];
 
 	if (r->negotiating)
 		return; /* again when it is done */
 	if (!r->negotiated) {
-		child_take_part(r, slot);
+		rt_child_take_part(r, slot);
 		return;
 	}
 	c->version_deadline = r->now + r->cfg.answer_ms;
@@ -262,16 +263,16 @@ child_version_deadline(const struct route *r, int slot)
 }
 
 void
-version_tick(struct route *r)
+rt_version_tick(struct route *r)
 {
 	for (int s = 0; s < r->cfg.n_slots; s++)
 		if (child_version_deadline(r, s) <= r->now)
-			child_fail(r, s, ROUTE_FAIL_SLOW,
+			rt_child_fail(r, s, ROUTE_FAIL_SLOW,
 			    "it does not answer about its protocol version");
 }
 
 uint64_t
-version_deadline(const struct route *r)
+rt_version_deadline(const struct route *r)
 {
 	uint64_t first = NEVER;
 
@@ -288,7 +289,7 @@ int
 route_set_settled(struct route *r, const char *version, struct err *e)
 {
 	char v[VERSION_BYTES];
-	int rc = version_set(v, pm_str(version), e);
+	int rc = rt_version_set(v, pm_str(version), e);
 
 	if (rc < 0)
 		return rc;
@@ -302,14 +303,14 @@ int
 route_set_child_version(
     struct route *r, int slot, const char *version, struct err *e)
 {
-	struct child *c = child_get(r, slot);
+	struct child *c = rt_child_get(r, slot);
 
 	if (c == NULL)
 		return err_set(e, ERR_INVALID, "no slot %d", slot);
 	c->known_version[0] = '\0';
 	return version == NULL
 		   ? 0
-		   : version_set(c->known_version, pm_str(version), e);
+		   : rt_version_set(c->known_version, pm_str(version), e);
 }
 
 const char *
