@@ -79,7 +79,7 @@ pend_get(const struct buf *b, struct span *msg)
 {
 	uint32_t n;
 
-	if (b->len < sizeof(n))
+	if (b->base == NULL || b->len < sizeof(n))
 		return false;
 	memcpy(&n, buf_data(b), sizeof(n));
 	*msg = (struct span){buf_data(b) + sizeof(n), n};
