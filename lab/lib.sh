@@ -45,6 +45,7 @@ lab_spawn() {
 	shift
 	setsid "$@" >"$LAB_DIR/log/$_name.log" 2>&1 </dev/null &
 	lab_record "$_name" $!
+	disown 2>/dev/null || true
 }
 
 # lab_stop NAME [SIGNAL]: ends a remembered process, at last by SIGKILL.
