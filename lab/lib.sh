@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # lab/lib.sh: standalone clusters in network namespaces, for ./demo and tests.
 #
 # Set before sourcing: LAB (a prefix of at most 7 characters for namespaces and

@@ -6,16 +6,16 @@
 
 enum err_code {
 	ERR_OK = 0,
-	ERR_NOMEM,       /* an allocation failed */
-	ERR_SYS,         /* a system call failed, see sys_errno */
-	ERR_INVALID,     /* input breaks its format or a rule */
-	ERR_TRUNCATED,   /* input ended early: wait for more on a stream */
-	ERR_TOO_BIG,     /* a limit was reached */
-	ERR_DENIED,      /* the peer may not do this */
+	ERR_NOMEM,     /* an allocation failed */
+	ERR_SYS,       /* a system call failed, see sys_errno */
+	ERR_INVALID,   /* input breaks its format or a rule */
+	ERR_TRUNCATED, /* input ended early: wait for more on a stream */
+	ERR_TOO_BIG,   /* a limit was reached */
+	ERR_DENIED,    /* the peer may not do this */
 	ERR_UNAUTHENTICATED,
 	ERR_NOT_FOUND,
 	ERR_CONFLICT,
-	ERR_CLOSED,      /* the peer went away */
+	ERR_CLOSED, /* the peer went away */
 	ERR_TIMEOUT,
 	ERR_UNSUPPORTED,
 	ERR_INTERNAL,

@@ -56,8 +56,8 @@ json_bool(const cJSON *obj, const char *key, bool dflt)
 }
 
 int64_t
-json_int(const cJSON *obj, const char *key, int64_t min, int64_t max,
-    int64_t dflt)
+json_int(
+    const cJSON *obj, const char *key, int64_t min, int64_t max, int64_t dflt)
 {
 	const cJSON *v = cJSON_GetObjectItemCaseSensitive(obj, key);
 	double d;

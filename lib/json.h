@@ -18,8 +18,8 @@ int json_print(const cJSON *v, struct buf *out);
 const char *json_str(const cJSON *obj, const char *key, const char *dflt);
 bool json_bool(const cJSON *obj, const char *key, bool dflt);
 /* A whole number in [min, max], or dflt. */
-int64_t json_int(const cJSON *obj, const char *key, int64_t min, int64_t max,
-    int64_t dflt);
+int64_t json_int(
+    const cJSON *obj, const char *key, int64_t min, int64_t max, int64_t dflt);
 /* The member by a dotted path "a.b.c"; NULL when any part is missing. */
 cJSON *json_at(const cJSON *obj, const char *path);
 

@@ -10,14 +10,14 @@ struct list {
 	struct list *next;
 };
 
-#define LIST_ENTRY(node, type, member)                                         \
+#define LIST_ENTRY(node, type, member) \
 	((type *)(void *)((char *)(node)-offsetof(type, member)))
-#define LIST_FOR_EACH(node, head)                                              \
-	for (struct list *node = (head)->next; node != (head);                 \
+#define LIST_FOR_EACH(node, head)                              \
+	for (struct list *node = (head)->next; node != (head); \
 	     node = node->next)
 /* The current node may be removed (only the current one). */
-#define LIST_FOR_EACH_SAFE(node, head)                                         \
-	for (struct list *node = (head)->next, *node##_n = node->next;         \
+#define LIST_FOR_EACH_SAFE(node, head)                                 \
+	for (struct list *node = (head)->next, *node##_n = node->next; \
 	     node != (head); node = node##_n, node##_n = node->next)
 
 static inline void

@@ -89,8 +89,8 @@ log_at(enum log_level lv, const char *fmt, ...)
 		return;
 	}
 	clock_rfc3339_us(clock_wall_us(), when, sizeof(when));
-	n = snprintf(out, sizeof(out), "%s %s[%d] %s: %s\n", when,
-	    log_ctx.name, (int)getpid(), log_level_name(lv), line);
+	n = snprintf(out, sizeof(out), "%s %s[%d] %s: %s\n", when, log_ctx.name,
+	    (int)getpid(), log_level_name(lv), line);
 	if (n > 0 && write(STDERR_FILENO, out, (size_t)n) < 0)
 		return; /* nowhere left to complain */
 }

@@ -23,10 +23,10 @@ void log_at(enum log_level lv, const char *fmt, ...)
 #define log_error(...) log_at(LOG_LV_ERROR, __VA_ARGS__)
 #define log_warn(...) log_at(LOG_LV_WARN, __VA_ARGS__)
 #define log_info(...) log_at(LOG_LV_INFO, __VA_ARGS__)
-#define log_debug(...)                                                         \
-	do {                                                                   \
-		if (log_get_level() >= LOG_LV_DEBUG)                           \
-			log_at(LOG_LV_DEBUG, __VA_ARGS__);                     \
+#define log_debug(...)                                     \
+	do {                                               \
+		if (log_get_level() >= LOG_LV_DEBUG)       \
+			log_at(LOG_LV_DEBUG, __VA_ARGS__); \
 	} while (0)
 
 #endif

@@ -103,8 +103,7 @@ map_del(struct map *m, uint64_t key)
 	     i = (i + 1) & (m->cap - 1)) {
 		size_t home = map_home(m, m->slots[i].key);
 
-		if (((i - home) & (m->cap - 1)) <
-		    ((i - hole) & (m->cap - 1)))
+		if (((i - home) & (m->cap - 1)) < ((i - hole) & (m->cap - 1)))
 			continue;
 		m->slots[hole] = m->slots[i];
 		hole = i;

@@ -245,8 +245,7 @@ str_base64_decode(struct buf *out, const char *s, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		int d, rc;
 
-		if (s[i] == '\n' || s[i] == '\r' || s[i] == ' ' ||
-		    s[i] == '\t')
+		if (s[i] == '\n' || s[i] == '\r' || s[i] == ' ' || s[i] == '\t')
 			continue;
 		if (s[i] == '=') {
 			ended = true;

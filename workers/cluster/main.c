@@ -16,6 +16,7 @@
 
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/str.h"
 #include "workers/cluster/cluster.h"
 
 static int
@@ -49,7 +50,8 @@ clu_prepare(struct worker *w, struct err *e)
 	list_init(&clu->idle);
 	list_init(&clu->requests);
 	clu->budget.limit_bytes = CLU_DAEMON_BUDGET_BYTES;
-	strcpy(clu->credential_error, "no credential has come yet");
+	str_fmt(clu->credential_error, sizeof(clu->credential_error),
+	    "no credential has come yet");
 	/* For a cluster without caData; a machine without roots is no error
 	 * before one is needed. */
 	if (tls_system_roots(&clu->roots, e) < 0)

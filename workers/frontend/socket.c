@@ -487,7 +487,7 @@ fe_socket_start(struct fe_socket *k, struct ws_conn *ws)
 	while (*line != '\0') {
 		size_t n = strcspn(line, "\n");
 		char text[256];
-		int slot = atoi(line);
+		int slot = (int)strtol(line, NULL, 10);
 
 		str_fmt(text, sizeof(text), "%.*s", (int)n, line);
 		if (slot >= 0 && slot < k->n_slots && strchr(text, ' ') != NULL)
