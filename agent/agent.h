@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "agent/dns_lookup.h"
+#include "agent/env.h"
 #include "agent/options.h"
 #include "lib/err.h"
 #include "lib/ev.h"
@@ -50,7 +52,11 @@ struct agent {
 	gid_t gid;           /* of this process: marks its own connections */
 	struct list clients; /* struct agent_client.link */
 	size_t client_count;
-	struct pool *pool;         /* threads for what may block */
+	uint64_t next_client_id;
+	struct env_table env; /* the target's, as it was at the start */
+	struct dns_env dns_env;
+	char tls_name[256]; /* what clients' certificates are for; or "" */
+	struct pool *pool;  /* threads for what may block */
 	struct incoming *incoming; /* owned by agent/incoming.c */
 };
 

@@ -36,7 +36,6 @@ struct agent_options {
 	unsigned first_client_s;
 	const char *container_id; /* targeted; ephemeral when shared pids */
 	const char *tls_cert_pem; /* NULL = no TLS */
-	bool test_error;
 	unsigned idle_ttl_s;
 	/* standalone */
 	int control_fd; /* -1 */
