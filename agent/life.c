@@ -13,7 +13,7 @@
 #include "agent/agent.h"
 #include "agent/client.h"
 #include "agent/control.h"
-#include "agent/control_msg.h"
+#include "agent/control_sock.h"
 #include "agent/listener.h"
 #include "agent/pool.h"
 #include "agent/sandbox.h"

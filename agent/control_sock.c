@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "agent/control.h"
+#include "agent/control_sock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/control_msg.h"
+#include "agent/control.h"
 #include "lib/log.h"
 
 enum { FDS_MAX = 4 }; /* one is allowed; more are closed */
