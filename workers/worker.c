@@ -119,7 +119,7 @@ worker_allow_dir(struct worker *w, int fd, unsigned rights, struct err *e)
 
 /* ---- the shared handlers ---- */
 
-static void
+void
 worker_on_gone(void *worker, struct ipc_peer *peer, const char *why)
 {
 	struct worker *w = worker;

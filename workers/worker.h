@@ -80,6 +80,9 @@ int worker_main(const char *role);
 /* NULL when this build has no such worker. */
 const struct worker_ops *worker_ops_of(enum ipc_role role);
 
+/* The on_gone of a worker's struct ipc_dispatch: forgets the peer. */
+void worker_on_gone(void *worker, struct ipc_peer *peer, const char *why);
+
 /* The shared handlers, named by the tables of each worker's dispatch.c. */
 ipc_handler_fn worker_on_start, worker_on_attach, worker_on_detach,
     worker_on_reload, worker_on_drain, worker_on_alive;

@@ -1,0 +1,230 @@
+/* The stateful worker between a frontend and a cluster worker. */
+#include "config.h"
+
+#include <string.h>
+
+#include "ipc/stream.h"
+#include "tests/unit/workers/rig.h"
+
+#define FIRST IPC_FIRST
+#define LAST IPC_LAST
+enum { SESSION = 7, STREAM = 0x01000005 };
+
+struct st {
+	struct rig r;
+	struct rig_peer *own, *fe, *clu;
+};
+
+static void
+st_init(struct st *t)
+{
+	rig_init(&t->r, &sf_ops, "{}");
+	t->own = rig_attach(&t->r, IPC_OWN, 0, "hub");
+	t->fe = rig_attach(&t->r, IPC_FE, 1, "");
+	t->clu = rig_attach(&t->r, IPC_CLU, 3, "east");
+}
+
+static void
+st_grant(struct st *t, uint32_t worker)
+{
+	struct ipc_grant g = {
+	    .session_id = 99, .cluster = "east", .worker = worker};
+	struct rig_msg *m;
+
+	rig_send(t->own, IPC_GRANT, 0, SESSION, 0, &g);
+	m = rig_expect(t->own, IPC_GRANTED);
+	assert_int_equal(m->header.session, SESSION);
+	rig_msg_free(&m);
+}
+
+static void
+st_open(struct st *t)
+{
+	struct ipc_stream_open o = {.params = {(const uint8_t *)"a=b", 3}};
+	struct ipc_stream_opened up = {.version = "1.29.0"};
+	struct rig_msg *m;
+
+	rig_send(t->fe, IPC_STREAM_OPEN, 0, SESSION, STREAM, &o);
+	m = rig_expect(t->clu, IPC_STREAM_OPEN);
+	assert_int_equal(m->header.stream, STREAM);
+	assert_non_null(strstr(m->text, "params"));
+	rig_msg_free(&m);
+	rig_send(t->clu, IPC_STREAM_OPENED, 0, SESSION, STREAM, &up);
+	m = rig_expect(t->fe, IPC_STREAM_OPENED);
+	assert_non_null(strstr(m->text, "1.29.0"));
+	rig_msg_free(&m);
+}
+
+static void
+send_data(struct rig_peer *p, const char *text, uint16_t flags)
+{
+	struct ipc_stream_data d = {
+	    .data = {(const uint8_t *)text, strlen(text)}};
+
+	rig_send(p, IPC_STREAM_DATA, flags, SESSION, STREAM, &d);
+}
+
+static void
+expect_data(struct rig_peer *p, const char *text, uint16_t flags)
+{
+	struct rig_msg *m = rig_expect(p, IPC_STREAM_DATA);
+
+	assert_int_equal(m->data.len, strlen(text));
+	assert_memory_equal(buf_data(&m->data), text, strlen(text));
+	assert_int_equal(m->header.flags, flags);
+	rig_msg_free(&m);
+}
+
+static void
+passes_messages_both_ways(void **state)
+{
+	struct st t;
+
+	(void)state;
+	st_init(&t);
+	st_grant(&t, 3);
+	st_open(&t);
+	send_data(t.fe, "question", FIRST | LAST);
+	expect_data(t.clu, "question", FIRST | LAST);
+	send_data(t.clu, "ans", FIRST);
+	send_data(t.clu, "wer", LAST);
+	expect_data(t.fe, "ans", FIRST);
+	expect_data(t.fe, "wer", LAST);
+	rig_deinit(&t.r);
+}
+
+static void
+grants_only_what_the_other_side_took(void **state)
+{
+	static char block[8192];
+	struct st t;
+	struct rig_msg *m;
+	size_t sent = 0, got = 0;
+
+	(void)state;
+	memset(block, 'x', sizeof(block) - 1);
+	st_init(&t);
+	st_grant(&t, 3);
+	st_open(&t);
+	/* The cluster's side never grants more than it starts with, so that
+	 * the frontend's window must close too. */
+	while (sent < IPC_WINDOW_START_BYTES - sizeof(block)) {
+		send_data(t.fe, block, FIRST | LAST);
+		sent += strlen(block);
+		rig_settle(&t.r);
+	}
+	while (rig_count(t.clu, IPC_STREAM_DATA) > 0) {
+		m = rig_expect(t.clu, IPC_STREAM_DATA);
+		got += m->data.len;
+		rig_msg_free(&m);
+	}
+	assert_true(got > 0 && got < sent);
+	assert_true(got <= IPC_WINDOW_START_BYTES);
+	rig_deinit(&t.r);
+}
+
+static void
+ends_in_order(void **state)
+{
+	struct ipc_stream_end end = {.code = 0, .text = "left"};
+	struct st t;
+	struct rig_msg *m;
+
+	(void)state;
+	st_init(&t);
+	st_grant(&t, 3);
+	st_open(&t);
+	send_data(t.fe, "last words", FIRST | LAST);
+	rig_send(t.fe, IPC_STREAM_END, 0, SESSION, STREAM, &end);
+	expect_data(t.clu, "last words", FIRST | LAST);
+	m = rig_expect(t.clu, IPC_STREAM_END);
+	assert_non_null(strstr(m->text, "left"));
+	rig_msg_free(&m);
+	rig_deinit(&t.r);
+}
+
+static void
+a_lost_cluster_worker_ends_the_flow(void **state)
+{
+	struct st t;
+
+	(void)state;
+	st_init(&t);
+	st_grant(&t, 3);
+	st_open(&t);
+	rig_detach(t.clu);
+	rig_settle(&t.r);
+	assert_true(rig_count(t.fe, IPC_STREAM_RESET) +
+			rig_count(t.fe, IPC_STREAM_END) ==
+		    1);
+	rig_deinit(&t.r);
+}
+
+static void
+refuses_a_stream_it_has_no_grant_for(void **state)
+{
+	struct ipc_stream_open o = {0};
+	struct st t;
+	struct rig_msg *m;
+
+	(void)state;
+	st_init(&t);
+	rig_send(t.fe, IPC_STREAM_OPEN, 0, SESSION, STREAM, &o);
+	m = rig_expect(t.fe, IPC_STREAM_RESET);
+	assert_non_null(strstr(m->text, "not known"));
+	rig_msg_free(&m);
+	assert_false(t.fe->gone);
+	rig_deinit(&t.r);
+}
+
+static void
+refuses_while_the_cluster_worker_is_away(void **state)
+{
+	struct ipc_stream_open o = {0};
+	struct st t;
+	struct rig_msg *m;
+
+	(void)state;
+	st_init(&t);
+	st_grant(&t, 4);
+	rig_send(t.fe, IPC_STREAM_OPEN, 0, SESSION, STREAM, &o);
+	m = rig_expect(t.fe, IPC_STREAM_RESET);
+	assert_non_null(strstr(m->text, "away"));
+	rig_msg_free(&m);
+	rig_deinit(&t.r);
+}
+
+static void
+revoke_ends_all_flows(void **state)
+{
+	struct ipc_revoke rev = {.text = "killed"};
+	struct st t;
+	struct rig_msg *m;
+
+	(void)state;
+	st_init(&t);
+	st_grant(&t, 3);
+	st_open(&t);
+	rig_send(t.own, IPC_REVOKE, 0, SESSION, 0, &rev);
+	m = rig_expect(t.fe, IPC_STREAM_END);
+	rig_msg_free(&m);
+	m = rig_expect(t.clu, IPC_STREAM_END);
+	rig_msg_free(&m);
+	rig_deinit(&t.r);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(passes_messages_both_ways),
+	    cmocka_unit_test(grants_only_what_the_other_side_took),
+	    cmocka_unit_test(ends_in_order),
+	    cmocka_unit_test(a_lost_cluster_worker_ends_the_flow),
+	    cmocka_unit_test(refuses_a_stream_it_has_no_grant_for),
+	    cmocka_unit_test(refuses_while_the_cluster_worker_is_away),
+	    cmocka_unit_test(revoke_ends_all_flows),
+	};
+
+	return cmocka_run_group_tests_name("stateful", tests, NULL, NULL);
+}
