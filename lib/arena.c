@@ -79,13 +79,14 @@ arena_grow(struct arena *a, void *p, size_t old_n, size_t n)
 {
 	struct arena_chunk *c = a->head;
 	size_t have = old_n == 0 ? ARENA_ALIGN : arena_round(old_n);
-	unsigned char *end = (unsigned char *)p + have;
 	void *q;
 
-	if (p != NULL && n <= have)
+	if (p == NULL || c == NULL)
+		return arena_alloc(a, n);
+	if (n <= have)
 		return p;
-	if (p != NULL && c != NULL && end == c->bytes + c->len &&
-	    n < a->max_bytes && arena_round(n) - have <= c->cap - c->len)
+	if ((unsigned char *)p + have == c->bytes + c->len &&
+	    n <= a->max_bytes && arena_round(n) - have <= c->cap - c->len)
 		/* the bytes right behind p: they extend it */
 		return arena_alloc(a, n - have) == NULL ? NULL : p;
 	q = arena_alloc(a, n);

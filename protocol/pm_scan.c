@@ -216,7 +216,7 @@ scan_next(struct pm_scan *s)
 			s->type = l->item;
 			return;
 		}
-		if (l->item == NULL && l->fields->type != NULL) {
+		if (l->fields != NULL && l->fields->type != NULL) {
 			s->type = l->fields->type;
 			l->fields++;
 			return;

@@ -55,7 +55,7 @@ struct pm_field;
 /* One unfinished level: fields still to come, or equal items still to come. */
 struct pm_scan_level {
 	const struct pm_field *fields;
-	const struct pm_type *item; /* NULL: fields are meant */
+	const struct pm_type *item; /* NULL with fields */
 	uint64_t left;
 };
 

@@ -82,7 +82,9 @@ pm_text_wrong(enum pm_kind kind, struct pm_str s)
 	    [PM_K_HEADER_NAME] = {pm_is_header_name, "not a header name"},
 	};
 
-	return rules[kind].ok(s) ? NULL : rules[kind].wrong;
+	if (rules[kind].ok == NULL || rules[kind].ok(s))
+		return NULL;
+	return rules[kind].wrong;
 }
 
 bool

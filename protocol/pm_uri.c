@@ -12,8 +12,9 @@
 
 #define URI_MAX_BYTES 65534
 #define URI_SCHEME_MAX_BYTES 64
-#define URI_COLONS_MAX 8 /* before anything tells that they are an IPv6 host \
-			  */
+#define URI_COLONS_MAX                                        \
+	8 /* before anything tells that they are an IPv6 host \
+	   */
 
 static bool
 uri_is_alnum(unsigned char c)
@@ -174,7 +175,7 @@ pm_uri_parse(struct pm_str s, struct pm_uri *out)
 static char *
 uri_append(char *at, struct pm_str s)
 {
-	if (s.n > 0)
+	if (s.p != NULL)
 		memcpy(at, s.p, s.n);
 	return at + s.n;
 }

@@ -1,12 +1,6 @@
 /* pm_rows: see the header. The row itself is read with the product's reader. */
-/* clang-format off */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-/* clang-format on */
 #include "tests/unit/protocol/pm_rows.h"
+#include "tests/unit/unit.h"
 
 #include <stdio.h>
 #include <stdlib.h>

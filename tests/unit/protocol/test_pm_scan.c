@@ -1,12 +1,6 @@
 /* What the scan tells of each message of §10, and where it stops. */
-/* clang-format off */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-/* clang-format on */
 #include "tests/unit/protocol/pm_rows.h"
+#include "tests/unit/unit.h"
 
 #define NONE PM_NONE
 #define NO_ID PM_SPACE_NONE
@@ -68,7 +62,7 @@ test_routes(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+	for (size_t i = 0; i < N_OF(t); i++) {
 		char hex[256];
 		size_t n = 0;
 		struct buf b = {0};
@@ -182,7 +176,7 @@ test_results(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+	for (size_t i = 0; i < N_OF(t); i++) {
 		struct buf b = {0};
 		struct pm_route r;
 
@@ -315,7 +309,7 @@ test_bad(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+	for (size_t i = 0; i < N_OF(t); i++) {
 		char hex[256];
 		size_t n = 0, used = 7;
 		struct buf b = {0};

@@ -1,13 +1,9 @@
 /* Every vector both ways, cut at every byte, and in the scan. */
-/* clang-format off */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-/* clang-format on */
+#include "tests/unit/unit.h"
+
 #include <stdio.h>
 
+#include "tests/lib/pm_same_route.h"
 #include "tests/unit/protocol/pm_rows.h"
 
 static struct rows rows;
@@ -159,21 +155,6 @@ test_decode_cut(void **state)
 		}
 	}
 	arena_free(&a);
-}
-
-static bool
-same_route(const struct pm_route *a, const struct pm_route *b)
-{
-	return a->kind == b->kind && a->sub == b->sub && a->sub2 == b->sub2 &&
-	       a->head_known == b->head_known && a->is_err == b->is_err &&
-	       a->err_tag == b->err_tag && a->carries_id == b->carries_id &&
-	       a->id_known == b->id_known && a->id_last == b->id_last &&
-	       a->space == b->space && a->id == b->id &&
-	       a->id_offset == b->id_offset && a->id_len == b->id_len &&
-	       a->has_port == b->has_port && a->port == b->port &&
-	       a->has_uid == b->has_uid &&
-	       memcmp(a->uid.b, b->uid.b, sizeof(a->uid.b)) == 0 &&
-	       a->since == b->since;
 }
 
 static void
