@@ -2,7 +2,9 @@
 peers, and the count of what passed.
 
 Two network namespaces are made, the target's and a peer's, joined by a pair
-of interfaces with IPv4 and IPv6 addresses. All of it is removed at the end.
+of interfaces with IPv4 and IPv6 addresses. The target has a PID and a mount
+namespace too; the agent runs inside all three, as an ephemeral container of a
+pod would. All of it is removed at the end.
 """
 import contextlib
 import ctypes
@@ -22,7 +24,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PORT, OTHER_PORT, AGENT_PORT = 8080, 8081, 20111
 TARGET4, TARGET6 = "10.99.77.2", "fd99::2"
 PEER4, PEER6 = "10.99.77.1", "fd99::1"
-CLONE_NEWNET = 0x40000000
+CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWNS = 0x40000000, 0x20000000, 0x20000
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -39,13 +41,28 @@ def netns(name):
     here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     there = os.open(f"/run/netns/{name}", os.O_RDONLY)
     try:
-        if libc.setns(there, CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "setns")
+        setns(there, CLONE_NEWNET)
         yield
     finally:
         libc.setns(here, CLONE_NEWNET)
         os.close(here)
         os.close(there)
+
+
+def setns(fd, kind):
+    if libc.setns(fd, kind):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def child_of(pid):
+    """The first child of a process, by its parent's number in /proc."""
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{entry}/stat", encoding="ascii") as f:
+                    if f.read().rpartition(")")[2].split()[1] == str(pid):
+                        return int(entry)
+    return None
 
 
 def until(cond, timeout=10):
@@ -90,6 +107,19 @@ class Rig:
             sh("ip", "-n", ns, "addr", "add", v6 + "/64", "dev", "eth0",
                "nodad")
             sh("ip", "-n", ns, "link", "set", "eth0", "up")
+        pod = self.spawn("unshare", "--pid", "--fork", "--kill-child",
+                         "--mount-proc", "sleep", "infinity")
+        self.procs.append(pod)
+        until(lambda: child_of(pod.pid) and self.comm(
+            child_of(pod.pid)) == "sleep")
+        self.root_pid = child_of(pod.pid)
+
+    @staticmethod
+    def comm(pid):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/comm", encoding="ascii") as f:
+                return f.read().strip()
+        return ""
 
     def down(self):
         for c in self.clients:
@@ -121,14 +151,38 @@ class Rig:
                 "ephemeral")
         full = dict(os.environ, MIRRORD_AGENT_IDLE_TTL="3600",
                     RUST_LOG="info", **env)
-        self.agent = self.spawn(*argv, env=full, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE)
-        line = self.agent.stdout.readline()
+        agent = self.spawn_in_pod(argv, full)
+        line = agent.stdout.readline()
         if not line.startswith("agent ready"):
+            agent.kill()
             raise RuntimeError(
-                f"the agent said {line!r}: {self.agent.stderr.read()}")
+                f"the agent said {line!r}: {agent.stderr.read()}")
+        self.agent = agent
         self.logger = threading.Thread(target=self._drain, daemon=True)
         self.logger.start()
+
+    def spawn_in_pod(self, argv, env):
+        """Inside all namespaces of the target; its pid is ours to signal."""
+        kinds = (("pid", CLONE_NEWPID), ("net", CLONE_NEWNET),
+                 ("mnt", CLONE_NEWNS))
+        fds = {kind: os.open(f"/proc/{self.root_pid}/ns/{name}", os.O_RDONLY)
+               for name, kind in kinds}
+        own = os.open("/proc/self/ns/pid", os.O_RDONLY)
+
+        def enter():
+            setns(fds[CLONE_NEWNET], CLONE_NEWNET)
+            setns(fds[CLONE_NEWNS], CLONE_NEWNS)
+
+        setns(fds[CLONE_NEWPID], CLONE_NEWPID)  # for children to come
+        try:
+            return subprocess.Popen(
+                argv, env=env, text=True, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                preexec_fn=enter)
+        finally:
+            setns(own, CLONE_NEWPID)
+            for fd in (own, *fds.values()):
+                os.close(fd)
 
     def _drain(self):
         for line in self.agent.stderr:
