@@ -146,8 +146,14 @@ sys_sandbox_print(const struct sys_sandbox *sb, struct buf *out)
 static int
 sandbox_limit(int resource, rlim_t value, const char *name, struct err *e)
 {
-	struct rlimit rl = {value, value};
+	struct rlimit rl, old;
 
+	/* A lower limit from outside stays: raising it takes a capability. */
+	if (getrlimit(resource, &old) < 0)
+		return err_sys(e, errno, "cannot read the limit of %s", name);
+	if (value > old.rlim_max)
+		value = old.rlim_max;
+	rl.rlim_cur = rl.rlim_max = value;
 	if (setrlimit(resource, &rl) < 0)
 		return err_sys(e, errno, "cannot set the limit of %s", name);
 	return 0;
