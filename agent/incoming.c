@@ -141,6 +141,7 @@ client_of(struct agent_client *c)
 	ic->client = c;
 	map_init(&ic->steals);
 	map_init(&ic->taps);
+	agent_wait_init(&ic->lag_wait, mirror_tell_lag, ic);
 	list_push(&ic->in->clients, &ic->link);
 	c->incoming = ic;
 	return ic;

@@ -63,6 +63,8 @@ struct incoming_client {
 	struct map taps;   /* connection id -> struct mirror_tap */
 	uint64_t next_steal_id;
 	uint64_t next_mirror_id;
+	struct agent_wait lag_wait; /* to tell of connections that lagged */
+	size_t lagged;
 };
 
 uint16_t incoming_addr_port(const union incoming_addr *a);

@@ -60,20 +60,32 @@ mirror_attach(struct mirror_set *s, const struct incoming_port *p,
 		    s, LIST_ENTRY(n, struct incoming_mirror, link)->who, flow);
 }
 
+/* The log message waits for its turn: now it would only be dropped. */
 static void
 tap_lagged(struct mirror_tap *t)
 {
-	struct agent_client *c = t->owner->client;
+	struct incoming_client *ic = t->owner;
 
 	log_warn("mirror lags, its connection ends client=%llu id=%llu "
 		 "port=%u",
-	    (unsigned long long)c->id, (unsigned long long)t->id, t->port);
-	agent_client_log(c, LOG_LV_WARN,
-	    "A mirrored connection to port %u was closed because its data "
-	    "arrive faster than they are read; the connection itself goes on.",
+	    (unsigned long long)ic->client->id, (unsigned long long)t->id,
 	    t->port);
-	(void)wire_close(c, INCOMING_MIRROR, t->id);
+	(void)wire_close(ic->client, INCOMING_MIRROR, t->id);
 	tap_free(t);
+	ic->lagged++;
+	agent_client_on_drain(ic->client, &ic->lag_wait);
+}
+
+void
+mirror_tell_lag(void *incoming_client)
+{
+	struct incoming_client *ic = incoming_client;
+
+	agent_client_log(ic->client, LOG_LV_WARN,
+	    "%zu mirrored connections were closed because their data arrived "
+	    "faster than they were read; the connections themselves went on.",
+	    ic->lagged);
+	ic->lagged = 0;
 }
 
 void
@@ -141,4 +153,5 @@ mirror_client_gone(struct incoming_client *ic)
 		free(t);
 	}
 	map_free(&ic->taps);
+	agent_wait_cancel(&ic->lag_wait);
 }

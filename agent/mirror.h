@@ -37,6 +37,8 @@ void mirror_eof(struct mirror_set *s);
 void mirror_end(struct mirror_set *s);
 /* The client wants no more of it; unknown ids are ignored. */
 void mirror_unsubscribe(struct incoming_client *ic, uint64_t id);
+/* The client reads again: it is told what it missed. An ev_fn for lag_wait. */
+void mirror_tell_lag(void *incoming_client);
 /* The client goes; nothing is sent to it. */
 void mirror_client_gone(struct incoming_client *ic);
 

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -19,7 +19,6 @@
 
 enum {
 	ANSWER_TIMEOUT_S = 5,
-	FD_HIGHEST = 65535,
 	RECV_BYTES = 32 * 1024,
 };
 
@@ -32,29 +31,25 @@ struct nft {
 };
 
 /*
- * The kernel closes descriptors in ascending order. With the highest number
- * the table outlives the sockets of a killed agent by the moment they need
- * to say goodbye while their address translation still stands.
+ * When a process is killed, the kernel lets go of its descriptors in
+ * descending order (it has queued their release as they were closed, and
+ * takes the newest first). As number 0 the netlink socket, and the table
+ * with it, outlives the agent's connections by the moment they need to say
+ * goodbye while their addresses are still translated; else their peers would
+ * never hear of it.
  */
-static int
-fd_to_the_top(int fd)
+static void
+take_stdin(struct nft *n)
 {
-	struct rlimit lim;
-	int top = FD_HIGHEST;
+	struct stat st;
 
-	if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
-		return fd;
-	if (lim.rlim_cur <= FD_HIGHEST)
-		top = (int)lim.rlim_cur - 1;
-	for (int tries = 0; tries < 16 && top - tries > fd; tries++) {
-		int high = fcntl(fd, F_DUPFD_CLOEXEC, top - tries);
-
-		if (high >= 0) {
-			close(fd);
-			return high;
-		}
-	}
-	return fd;
+	/* Not /dev/null or a terminal: leave it. The table works as well. */
+	if (fstat(STDIN_FILENO, &st) < 0 || !S_ISCHR(st.st_mode))
+		return;
+	if (dup3(n->fd, STDIN_FILENO, O_CLOEXEC) < 0)
+		return;
+	close(n->fd);
+	n->fd = STDIN_FILENO;
 }
 
 static int
@@ -76,7 +71,7 @@ netlink_open(struct err *e)
 		close(fd);
 		return -1;
 	}
-	return fd_to_the_top(fd);
+	return fd;
 }
 
 /* The first error among n bytes of answers; counts acknowledgements. */
@@ -185,6 +180,7 @@ nft_open(struct nft **n_r, uint16_t listen_port, uint32_t gid,
 		free(n);
 		return -ERR_SYS;
 	}
+	take_stdin(n);
 	if (getrandom(&id, sizeof(id), 0) != (ssize_t)sizeof(id))
 		id = (uint32_t)getpid();
 	n->seq = 1;

@@ -1,7 +1,8 @@
 /*
  * nft: the agent's one nf_tables table, owned by its netlink socket. The
  * kernel removes the table when that socket closes, however the process ends
- * (spec/agent.md C.4, C.5). Used by agent/redirect.c only.
+ * (spec/agent.md C.4, C.5). The socket is descriptor 0, in place of standard
+ * input: see nft.c. Used by agent/redirect.c only.
  */
 #ifndef AGENT_NFT_H
 #define AGENT_NFT_H

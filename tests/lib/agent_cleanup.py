@@ -32,7 +32,7 @@ def start(rig):
 
 
 def killed(rig):
-    for i in range(5):
+    for i in range(10):
         subscribed(rig)
         running = rig.connect()
         running.sendall(b"ECHO\nx")
