@@ -43,9 +43,9 @@ static int
 each_cert(struct span pem, int (*fn)(void *arg, size_t index, X509 *cert),
     void *arg, const char *what, struct err *e)
 {
-	BIO *bio = span_bio(pem);
+	BIO *bio = pem.n > 0 ? span_bio(pem) : NULL;
 	size_t count = 0;
-	int rc = bio != NULL ? 0 : err_nomem(e);
+	int rc = bio != NULL ? 0 : tls_err_load(e, what);
 	X509 *cert;
 
 	while (rc == 0 && (cert = PEM_read_bio_X509(
@@ -162,6 +162,7 @@ check_pin(X509_STORE_CTX *store, void *arg)
 	    n == TLS_PIN_BYTES && memcmp(md, ctx->pin, n) == 0)
 		return 1;
 	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+	X509_STORE_CTX_set_current_cert(store, leaf);
 	return note_verdict(0, store);
 }
 

@@ -29,6 +29,9 @@ static const struct {
     {SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, ERR_DENIED,
 	"The peer does not accept the certificate shown to it: check that its "
 	"name and CA are the ones the peer expects."},
+    {SSL_R_TLSV1_ALERT_DECRYPT_ERROR, ERR_DENIED,
+	"The peer can't verify the certificate shown to it; give it the CA "
+	"that signed it."},
     {SSL_R_TLSV1_ALERT_ACCESS_DENIED, ERR_DENIED,
 	"The peer refuses the certificate shown to it; ask its administrator "
 	"for access."},
