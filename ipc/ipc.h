@@ -33,6 +33,9 @@ enum ipc_role {
 /* "supervisor", "frontend", ... */
 const char *ipc_role_name(enum ipc_role role);
 
+/* on_gone's reason when the other side just closed; it broke no rule. */
+#define IPC_WHY_CLOSED "closed by the other side"
+
 enum ipc_phase { IPC_PHASE_START, IPC_PHASE_RUN, IPC_PHASE_DRAIN };
 
 enum ipc_type {

@@ -232,7 +232,7 @@ peer_flush(struct ipc_peer *p)
 			continue;
 		/* Hear what it said before it went. */
 		socket_read(p, IPC_SOCKET_D, true);
-		err_set(&e, ERR_CLOSED, "closed by the other side");
+		err_set(&e, ERR_CLOSED, IPC_WHY_CLOSED);
 		peer_end(p, &e);
 	}
 }

@@ -134,7 +134,7 @@ ipc_pipe_recv(struct ipc_pipe *p, struct err *e)
 	if (rc < 0)
 		return rc;
 	if (n == 0)
-		return err_set(e, ERR_CLOSED, "closed by the other side");
+		return err_set(e, ERR_CLOSED, IPC_WHY_CLOSED);
 	buf_commit(&p->in, (size_t)n);
 	return 1;
 }

@@ -1,0 +1,115 @@
+/*
+ * resolver: the connector sees no file; it gets the text of resolv.conf and
+ * hosts, and gets it again when one of them changed.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor/sup.h"
+
+enum { RESOLV_MAX_BYTES = 65536, HOSTS_MAX_BYTES = 524288 };
+
+struct sup_resolver {
+	struct buf resolv_conf;
+	struct buf hosts;
+};
+
+/* A missing file is an empty one. */
+static void
+file_read(const char *path, size_t max, struct buf *out)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	ssize_t n = 0;
+
+	buf_clear(out);
+	if (fd < 0)
+		return;
+	while (out->len < max && buf_reserve(out, 4096) == 0 &&
+	       (n = read(fd, buf_tail(out), 4096)) > 0)
+		buf_commit(out, (size_t)n);
+	if (n < 0 || out->len > max) {
+		log_warn("%s is not used: %s", path,
+		    n < 0 ? strerror(errno) : "it is too long");
+		buf_clear(out);
+	}
+	close(fd);
+}
+
+static bool
+same(const struct buf *a, const struct buf *b)
+{
+	return a->len == b->len &&
+	       memcmp(buf_data(a), buf_data(b), a->len) == 0;
+}
+
+/* True when either differs from what was known. */
+static bool
+resolver_read(struct sup *s)
+{
+	struct sup_resolver *r = s->resolver, now;
+	bool changed;
+
+	buf_init(&now.resolv_conf, RESOLV_MAX_BYTES + 4096);
+	buf_init(&now.hosts, HOSTS_MAX_BYTES + 4096);
+	file_read(cfg_str(s->cfg, "resolver.resolvConf"), RESOLV_MAX_BYTES,
+	    &now.resolv_conf);
+	file_read(
+	    cfg_str(s->cfg, "resolver.hosts"), HOSTS_MAX_BYTES, &now.hosts);
+	changed = !same(&now.resolv_conf, &r->resolv_conf) ||
+		  !same(&now.hosts, &r->hosts);
+	buf_free(&r->resolv_conf);
+	buf_free(&r->hosts);
+	*r = now;
+	return changed;
+}
+
+int
+sup_resolver_init(struct sup *s, struct err *e)
+{
+	s->resolver = calloc(1, sizeof(*s->resolver));
+	if (s->resolver == NULL)
+		return err_nomem(e);
+	resolver_read(s);
+	return 0;
+}
+
+void
+sup_resolver_give(struct sup_worker *w)
+{
+	const struct sup_resolver *r = w->sup->resolver;
+	struct ipc_resolver m;
+
+	if (w->role != IPC_CON || w->peer == NULL)
+		return;
+	m.resolv_conf = buf_span(&r->resolv_conf);
+	m.hosts = buf_span(&r->hosts);
+	ipc_send(w->peer, IPC_RESOLVER, 0, 0, 0, &m, NULL, 0);
+}
+
+void
+sup_resolver_check(struct sup *s)
+{
+	struct sup_worker *con = sup_worker_find(s, IPC_CON, 0);
+
+	if (resolver_read(s) && con != NULL && con->state == SUP_UP &&
+	    s->phase == IPC_PHASE_RUN)
+		sup_resolver_give(con);
+}
+
+void
+sup_resolver_free(struct sup_resolver **rp)
+{
+	struct sup_resolver *r = *rp;
+
+	if (r == NULL)
+		return;
+	*rp = NULL;
+	buf_free(&r->resolv_conf);
+	buf_free(&r->hosts);
+	free(r);
+}
