@@ -1,4 +1,5 @@
-/* control_sock: the agent's end of the supervisor's socket (agent/control.h). */
+/* control_sock: the agent's end of the supervisor's socket (agent/control.h).
+ */
 #ifndef AGENT_CONTROL_SOCK_H
 #define AGENT_CONTROL_SOCK_H
 

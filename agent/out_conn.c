@@ -12,7 +12,7 @@
 static void
 conn_over(struct out_conn *c)
 {
-	if (c->state != OUT_LINGERS)
+	if (c->state == OUT_OPEN)
 		out_send_close(c);
 	out_conn_free(c);
 }
@@ -23,7 +23,7 @@ conn_failed(struct out_conn *c, const char *what, int errnum)
 	static const char *const kinds[] = {"TCP", "UDP", "seqpacket"};
 	char why[128];
 
-	if (c->state != OUT_LINGERS)
+	if (c->state == OUT_OPEN)
 		agent_client_log(c->o->client, LOG_LV_WARN,
 		    "Outgoing %s connection %llu failed while %s: %s.",
 		    kinds[c->kind], (unsigned long long)c->id, what,
@@ -64,7 +64,7 @@ on_timer(void *arg)
 {
 	struct out_conn *c = arg;
 
-	if (c->state == OUT_LINGERS)
+	if (c->state != OUT_OPEN)
 		out_conn_free(c);
 	else if (c->blocked)
 		too_slow(c);
@@ -92,7 +92,7 @@ wants_update(struct out_conn *c)
 {
 	int want = 0;
 
-	if (!c->eof && !c->paused && c->state == OUT_OPEN)
+	if (!c->eof && !c->paused && c->state != OUT_LINGERS)
 		want |= EV_WANT_READ;
 	if (c->out.len > 0)
 		want |= EV_WANT_WRITE;
@@ -132,6 +132,27 @@ send_front(struct out_conn *c)
 	return 0;
 }
 
+/*
+ * To close a socket with unread input resets it, and a reset may overtake what
+ * was just sent. So the peer is told the end and gets some time for its own.
+ * False: the connection is gone.
+ */
+static bool
+part(struct out_conn *c)
+{
+	if (c->kind == OUT_UDP || c->eof ||
+	    (!c->shut && shutdown(c->fd, SHUT_WR) < 0)) {
+		out_conn_free(c);
+		return false;
+	}
+	c->state = OUT_PARTS;
+	c->shut = true;
+	c->paused = false;
+	ev_timer_set(c->timer, OUT_PARTING_MS);
+	wants_update(c);
+	return true;
+}
+
 /* Sends what it can. False: the connection is gone. */
 static bool
 flush(struct out_conn *c)
@@ -148,10 +169,8 @@ flush(struct out_conn *c)
 		wants_update(c);
 		return true;
 	}
-	if (c->state == OUT_LINGERS) {
-		out_conn_free(c);
-		return false;
-	}
+	if (c->state == OUT_LINGERS)
+		return part(c);
 	if (c->shut_wanted && !c->shut) {
 		c->shut = true;
 		(void)shutdown(c->fd, SHUT_WR);
@@ -212,14 +231,14 @@ out_conn_write(struct out_conn *c, struct span bytes)
 void
 out_conn_close(struct out_conn *c)
 {
-	if (c->out.len == 0) {
-		out_conn_free(c);
-		return;
-	}
 	set_blocked(c, false);
 	map_del(&c->o->conns[c->kind], c->id);
 	c->state = OUT_LINGERS;
 	agent_wait_cancel(&c->wait);
+	if (c->out.len == 0) {
+		(void)part(c);
+		return;
+	}
 	ev_timer_set(c->timer, OUT_LINGER_MS);
 	wants_update(c);
 }
@@ -253,6 +272,11 @@ read_once(struct out_conn *c)
 	if (n < 0 || n > OUT_READ_BYTES) {
 		conn_failed(c, "reading", n < 0 ? errno : EMSGSIZE);
 		return false;
+	}
+	if (c->state == OUT_PARTS) {
+		if (n == 0)
+			out_conn_free(c);
+		return n > 0;
 	}
 	if (n == 0 && c->kind == OUT_UDP)
 		return true; /* an empty datagram cannot be told */
@@ -291,7 +315,7 @@ on_io(void *arg, int ready)
 		(void)flush(c);
 		return;
 	}
-	if (agent_client_full(c->o->client))
+	if (c->state == OUT_OPEN && agent_client_full(c->o->client))
 		pause_read(c);
 	else
 		(void)read_once(c);

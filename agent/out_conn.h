@@ -14,6 +14,7 @@ enum out_kind { OUT_TCP, OUT_UDP, OUT_SEQ, OUT_KINDS };
 enum {
 	OUT_CONNECT_MS = 5000,
 	OUT_LINGER_MS = 10000, /* to send what was written before Close */
+	OUT_PARTING_MS = 2000, /* then for the peer to close its side */
 	OUT_READ_BYTES = 64 * 1024,
 	OUT_DATAGRAM_BYTES = 65535,
 	/*
@@ -50,6 +51,7 @@ enum out_state {
 	OUT_CONNECTING,
 	OUT_OPEN,
 	OUT_LINGERS, /* the client has closed it; the queue is sent */
+	OUT_PARTS,   /* all is sent; the peer has yet to close */
 };
 
 struct out_unix_job;
