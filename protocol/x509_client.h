@@ -45,4 +45,11 @@ struct xc_identity {
 int xc_verify(const char *b64, const char *ca_pem, int64_t now_s,
     struct xc_identity *out, struct err *e);
 
+/*
+ * The private extension in which the credential CA writes kind and user:
+ * SEQUENCE { UTF8String kind, UTF8String user } under 2.25.<a UUID>.
+ */
+enum { XC_OID_BYTES = 19 };
+extern const uint8_t xc_identity_oid[XC_OID_BYTES];
+
 #endif
