@@ -61,7 +61,8 @@ struct tls_conn {
 	bool show;     /* show the input buffer even if nothing came */
 	bool paused;
 	bool eof;
-	bool blocked; /* waiting to go on writing, for the event below */
+	bool end_wanted; /* shutdown was asked for during the handshake */
+	bool blocked;    /* waiting to go on writing, for the event below */
 	bool blocked_on_read;
 	bool read_on_write; /* and reading for a write event (key update) */
 	bool above_low;     /* on_drained is owed */
@@ -191,7 +192,9 @@ conn_handshake(struct tls_conn *c)
 		ev_timer_free(&c->timer);
 		c->state = OPEN;
 		c->try_read = true;
-		if (c->cbs.on_ready != NULL)
+		if (c->end_wanted)
+			tls_conn_shutdown(c);
+		else if (c->cbs.on_ready != NULL)
 			c->cbs.on_ready(c->arg);
 		return;
 	case TLS_IO_WANT_READ:
@@ -609,7 +612,8 @@ tls_conn_writev(struct tls_conn *c, const struct span *v, size_t count)
 	size_t total = 0;
 	int rc;
 
-	if (c->freed || (c->state != OPEN && c->state != HANDSHAKE))
+	if (c->freed || c->end_wanted ||
+	    (c->state != OPEN && c->state != HANDSHAKE))
 		return -ERR_CLOSED;
 	for (size_t i = 0; i < count; i++) {
 		if (v[i].n > SIZE_MAX - total)
@@ -677,8 +681,10 @@ tls_conn_shutdown(struct tls_conn *c)
 {
 	if (!conn_live(c) || c->state == FLUSHING || c->state == LINGER)
 		return;
-	if (c->state == HANDSHAKE)
-		buf_free(&c->out); /* nothing can be flushed */
+	if (c->state == HANDSHAKE && c->out.len > 0) {
+		c->end_wanted = true; /* after what is queued */
+		return;
+	}
 	c->state = FLUSHING;
 	conn_set_timer(c, FLUSH_TIMEOUT_MS);
 	conn_kick(c);
