@@ -77,11 +77,12 @@ def until(cond, timeout=10):
 
 
 def agent_program():
-    build = os.environ.get("BUILDDIR", ".")
-    path = os.path.abspath(os.path.join(build, "tributary-agent"))
+    """Of the build directory that BIN names, or of this one."""
+    path = os.path.abspath(
+        os.path.join(os.environ.get("BIN", "."), "tributary-agent"))
     if not os.access(path, os.X_OK):
-        sys.exit(f"{path} is not there: build it, or set BUILDDIR to the "
-                 "build directory")
+        raise RuntimeError(f"{path} is not there: build it, or set BIN to "
+                           "the build directory")
     return path
 
 
@@ -273,6 +274,15 @@ def download(s, n):
     while data := s.recv(1 << 18):
         h.update(data)
     return h.hexdigest() == line_server.pattern_hash(n)
+
+
+def refuses(rig, where, port):
+    """A connection is reset, at once or as soon as it stands."""
+    try:
+        with rig.connect(where, port=port) as s:
+            return is_reset(s)
+    except ConnectionError:
+        return True
 
 
 def is_reset(s):
