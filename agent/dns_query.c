@@ -141,6 +141,7 @@ static void
 read_tcp(struct dns_query *q)
 {
 	ssize_t n;
+	const uint8_t *in;
 	size_t want;
 
 	if (buf_reserve(&q->in, 4096) < 0) {
@@ -157,10 +158,11 @@ read_tcp(struct dns_query *q)
 	buf_commit(&q->in, (size_t)n);
 	if (q->in.len < 2)
 		return;
-	want = (size_t)buf_data(&q->in)[0] << 8 | buf_data(&q->in)[1];
+	in = q->in.base + q->in.off; /* not NULL: it has been reserved */
+	want = (size_t)in[0] << 8 | in[1];
 	if (q->in.len - 2 < want)
 		return;
-	if (!take_reply(q, buf_data(&q->in) + 2, want))
+	if (!take_reply(q, in + 2, want))
 		turn_failed(q, -ERR_INVALID);
 }
 

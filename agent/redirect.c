@@ -19,6 +19,9 @@ enum {
 	NO_FD_PAUSE_MS = 50,
 };
 
+_Static_assert(SO_ORIGINAL_DST == IP6T_SO_ORIGINAL_DST,
+    "one option number for both families");
+
 struct redirect {
 	int fd;
 	uint16_t port;
@@ -77,8 +80,7 @@ original_destination(int fd, struct incoming_flow *flow)
 	socklen_t len = sizeof(flow->orig), self_len = sizeof(self);
 	bool v4 = flow->peer.sa.sa_family == AF_INET;
 
-	if (getsockopt(fd, v4 ? SOL_IP : SOL_IPV6,
-		v4 ? SO_ORIGINAL_DST : IP6T_SO_ORIGINAL_DST, &flow->orig,
+	if (getsockopt(fd, v4 ? SOL_IP : SOL_IPV6, SO_ORIGINAL_DST, &flow->orig,
 		&len) < 0 ||
 	    getsockname(fd, &self.sa, &self_len) < 0)
 		return false;
