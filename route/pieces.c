@@ -431,7 +431,7 @@ in_whole(struct route *r, struct route_in *in, struct span b)
 }
 
 static int
-in_step(struct route *r, struct route_in *in, struct span b)
+in_feed(struct route *r, struct route_in *in, struct span b, bool last)
 {
 	struct err e;
 	size_t used = b.n;
@@ -443,6 +443,8 @@ in_step(struct route *r, struct route_in *in, struct span b)
 	if (rc != 0 && rc != -ERR_TRUNCATED)
 		return in_fail(r, in, ERR_INVALID, e.text);
 	in->complete = rc == 0;
+	if (last && !in->complete) /* before anybody gets a part of it */
+		return in_fail(r, in, ERR_INVALID, "ends early");
 	b.n = used;
 	if (in->mode == IN_HEAD && head_is_enough(in)) {
 		rc = in_decide(r, in);
@@ -461,18 +463,6 @@ in_step(struct route *r, struct route_in *in, struct span b)
 	default:
 		return 0;
 	}
-}
-
-static int
-in_feed(struct route *r, struct route_in *in, struct span b, bool last)
-{
-	int rc = in_step(r, in, b);
-
-	if (rc < 0)
-		return rc;
-	if (last && !in->complete)
-		return in_fail(r, in, ERR_INVALID, "ends early");
-	return 0;
 }
 
 /* ---- the two ways in ---- */

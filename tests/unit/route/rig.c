@@ -409,7 +409,7 @@ rig_want_log(struct rig *g, const char *level, const char *text)
 		fail_msg("no log line, wanted %s", text);
 	else
 		print(PM_DAEMON, buf_span(got), &b);
-	snprintf(tail, sizeof(tail), "\"level\":\"%s\"", level);
+	snprintf(tail, sizeof(tail), "\"level\": \"%s\"", level);
 	if (strstr(buf_cstr(&b), text) == NULL ||
 	    strstr(buf_cstr(&b), tail) == NULL)
 		fail_msg("%s: wanted %s: %s", buf_cstr(&b), level, text);
