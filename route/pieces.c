@@ -555,6 +555,7 @@ route_from_child(struct route *r, int slot, enum route_path path,
 		return ROUTE_LATER;
 	rt_enter(r, now_ms);
 	c->last_rx = now_ms;
+	r->dirty |= r->pings.n > 0; /* a busy default has a deadline */
 	in_init(&fresh, slot, path);
 	rc = in_take(r, &c->in[path], &fresh, (struct span){p, n}, first, last);
 	rt_ping_late(r);
