@@ -53,6 +53,7 @@ void
 pm_json_in_init(struct pm_json_in *in, struct arena *a, const char *s, size_t n,
     struct err *e)
 {
+	s = n == 0 ? "" : s; /* it may be NULL then */
 	*in = (struct pm_json_in){s, s, s + n, a, e};
 }
 

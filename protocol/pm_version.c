@@ -73,7 +73,8 @@ ver_identifiers(struct ver_in *in, bool pre, struct pm_str *out)
 int
 pm_version_parse(struct pm_str s, struct pm_version *out, struct err *e)
 {
-	struct ver_in in = {s.p, s.p, s.p + s.n};
+	const char *text = s.p == NULL ? "" : s.p;
+	struct ver_in in = {text, text, text + s.n};
 	struct pm_version v = {.pre = PM_STR(""), .build = PM_STR("")};
 	bool ok;
 

@@ -31,6 +31,8 @@ test_version_parse(void **state)
 		assert_int_equal(
 		    pm_version_parse(pm_str(bad[i]), &v, &e), -ERR_INVALID);
 	assert_int_equal(
+	    pm_version_parse((struct pm_str){NULL, 0}, &v, NULL), -ERR_INVALID);
+	assert_int_equal(
 	    pm_version_parse((struct pm_str){"1.0.0\0", 6}, &v, NULL),
 	    -ERR_INVALID);
 }
