@@ -262,6 +262,7 @@ add_config_one(
 	int kind = plat_kind_by_alias(json_str(o, "kind", ""));
 	const char *name = json_str(o, "name", "");
 	const char *ns = json_str(o, "namespace", "default");
+	const char *container = json_str(o, "container", "");
 	if (kind < 0 || kind >= PLAT_N_WORKLOADS || !plat_name_ok(name) ||
 	    !plat_name_ok(ns))
 		return err_set(e, ERR_INVALID,
@@ -271,7 +272,7 @@ add_config_one(
 		    "the target %s/%s is there twice in namespace %s",
 		    plat_kind_info((enum plat_kind)kind)->alias, name, ns);
 	struct plat_target *t = target_new(
-	    (enum plat_kind)kind, ns, name, json_str(o, "container", "main"));
+	    (enum plat_kind)kind, ns, name, container[0] == '\0' ? name : container);
 	if (t == NULL || fill(t, o) != 0 || finish(t, cluster) != 0) {
 		target_free(t);
 		return err_nomem(e);

@@ -160,6 +160,8 @@ worker_on_start(void *worker, struct ipc_in *in, struct err *e)
 	snprintf(w->instance, sizeof(w->instance), "%s", m->instance);
 	snprintf(w->name, sizeof(w->name), "%s", m->name);
 	w->index = m->index;
+	w->uid = m->uid;
+	w->gid = m->gid;
 	w->start->uid = m->uid;
 	w->start->gid = m->gid;
 	w->start->trap = m->trap != 0;

@@ -12,6 +12,24 @@
 
 enum { RIG_LIMIT_MS = 5000 };
 
+/* The bytes of a message that a test may want to see. */
+static struct span
+rig_body(const struct ipc_in *in)
+{
+	switch (in->header.type) {
+	case IPC_STREAM_DATA:
+		return ((const struct ipc_stream_data *)in->payload)->data;
+	case IPC_API_REPLY:
+		return ((const struct ipc_api_reply *)in->payload)->body;
+	case IPC_CHILD_CREATE:
+		return ((const struct ipc_child_create *)in->payload)->object;
+	case IPC_GRANT:
+		return ((const struct ipc_grant *)in->payload)->params;
+	default:
+		return (struct span){NULL, 0};
+	}
+}
+
 static int
 rig_capture(void *worker, struct ipc_in *in, struct err *e)
 {
@@ -27,11 +45,9 @@ rig_capture(void *worker, struct ipc_in *in, struct err *e)
 	m->text = buf_take(&text);
 	m->header = in->header;
 	m->fd = -1;
-	if (in->header.type == IPC_STREAM_DATA) {
-		const struct ipc_stream_data *d = in->payload;
+	struct span body = rig_body(in);
 
-		assert_int_equal(buf_append(&m->data, d->data.p, d->data.n), 0);
-	}
+	assert_int_equal(buf_append(&m->data, body.p, body.n), 0);
 	if (in->n_fds > 0) {
 		m->fd = in->fds[0];
 		in->fds[0] = -1;
@@ -120,7 +136,26 @@ rig_deinit(struct rig *r)
 		free(p);
 	}
 	cJSON_Delete(r->w.config);
+	ipc_peer_free(&r->w.sup);
 	ev_loop_free(&r->w.loop);
+}
+
+/* The supervisor's channel is one socket and is not attached. */
+static void
+rig_attach_sup(struct rig *r, struct rig_peer *p)
+{
+	int fds[2];
+	struct err e;
+
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	p->peer = ipc_peer_new(r->w.loop, &p->dispatch, p, &p->phase, r->w.role,
+	    0, "", fds[0], -1, &e);
+	r->w.sup = ipc_peer_new(r->w.loop, &r->w.dispatch, &r->w, &r->w.phase,
+	    IPC_SUP, 0, "supervisor", fds[1], -1, &e);
+	assert_non_null(p->peer);
+	assert_non_null(r->w.sup);
+	list_push(&r->peers, &p->node);
 }
 
 struct rig_peer *
@@ -141,6 +176,10 @@ rig_attach(struct rig *r, enum ipc_role role, uint32_t index, const char *name)
 	    .handlers = rig_handlers,
 	    .n_handlers = N_OF(rig_handlers),
 	    .on_gone = rig_gone};
+	if (role == IPC_SUP) {
+		rig_attach_sup(r, p);
+		return p;
+	}
 	assert_int_equal(
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, data), 0);
 	assert_int_equal(

@@ -13,7 +13,7 @@ struct rig_msg {
 	struct list node;
 	struct ipc_header header;
 	char *text;      /* as ipc_print writes it */
-	struct buf data; /* STREAM_DATA's bytes */
+	struct buf data; /* bytes of STREAM_DATA, API_REPLY, ... */
 	int fd;
 };
 
