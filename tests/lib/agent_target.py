@@ -276,6 +276,7 @@ def target_main(root, mark):
         os.makedirs(root + '/proc', exist_ok=True)
         mount('proc', root + '/proc', 'proc')
         if mark:
+            libc('unshare', CLONE_NEWNS)  # only this process shall be seen with it
             os.makedirs(root + '/mnt/' + mark)
             mount('tmpfs', root + '/mnt/' + mark, 'tmpfs')
         os.chroot(root)
