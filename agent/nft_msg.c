@@ -20,6 +20,8 @@ enum {
 	COMMENT_MAX_BYTES = 100,
 	UDATA_TABLE_COMMENT = 0,
 	TCP_DPORT_OFFSET = 2,
+	IP_SADDR_OFFSET = 12,
+	IP6_SADDR_OFFSET = 8,
 };
 
 static const char SET_NAME[] = "ports";
@@ -181,14 +183,15 @@ load_meta(const struct put *p, uint32_t key)
 }
 
 static void
-load_tcp_dport(const struct put *p)
+load_payload(
+    const struct put *p, uint32_t base, uint32_t offset, uint32_t bytes)
 {
 	struct expr e = expr_start(p, "payload");
 
 	put_be32(p, NFTA_PAYLOAD_DREG, NFT_REG_1);
-	put_be32(p, NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
-	put_be32(p, NFTA_PAYLOAD_OFFSET, TCP_DPORT_OFFSET);
-	put_be32(p, NFTA_PAYLOAD_LEN, sizeof(in_port_t));
+	put_be32(p, NFTA_PAYLOAD_BASE, base);
+	put_be32(p, NFTA_PAYLOAD_OFFSET, offset);
+	put_be32(p, NFTA_PAYLOAD_LEN, bytes);
 	expr_end(p, e);
 }
 
@@ -282,7 +285,8 @@ redirect_ports(const struct put *p, uint16_t listen_port)
 
 	load_meta(p, NFT_META_L4PROTO);
 	must_equal(p, &tcp, sizeof(tcp));
-	load_tcp_dport(p);
+	load_payload(p, NFT_PAYLOAD_TRANSPORT_HEADER, TCP_DPORT_OFFSET,
+	    sizeof(in_port_t));
 	must_be_in_ports(p);
 	then_redirect(p, listen_port);
 }
@@ -305,15 +309,40 @@ match_loopback_out(const struct put *p)
 }
 
 static void
+match_own_group(const struct put *p, uint32_t gid)
+{
+	if (gid == 0)
+		return;
+	load_meta(p, NFT_META_SKGID);
+	must_equal_u32(p, gid);
+}
+
+static void
 match_own_mark(const struct put *p, uint32_t gid)
 {
-	if (gid != 0) {
-		load_meta(p, NFT_META_SKGID);
-		must_equal_u32(p, gid);
-	}
+	match_own_group(p, gid);
 	load_meta(p, NFT_META_MARK);
 	mask_u32(p, NFT_EXEMPT_MARK);
 	must_equal_u32(p, NFT_EXEMPT_MARK);
+}
+
+/* From 127.0.0.0/8, or from ::1. */
+static void
+match_from_loopback(const struct put *p, uint8_t nfproto)
+{
+	static const uint8_t net = 127;
+
+	load_meta(p, NFT_META_NFPROTO);
+	must_equal(p, &nfproto, sizeof(nfproto));
+	if (nfproto == NFPROTO_IPV4) {
+		load_payload(p, NFT_PAYLOAD_NETWORK_HEADER, IP_SADDR_OFFSET,
+		    sizeof(net));
+		must_equal(p, &net, sizeof(net));
+	} else {
+		load_payload(p, NFT_PAYLOAD_NETWORK_HEADER, IP6_SADDR_OFFSET,
+		    sizeof(in6addr_loopback));
+		must_equal(p, &in6addr_loopback, sizeof(in6addr_loopback));
+	}
 }
 
 static void
@@ -372,7 +401,34 @@ put_chain(struct nft_batch *b, const struct nft_layout *l, const char *name,
 	msg_end(&p);
 }
 
-enum rule { RULE_PRE, RULE_OUT_EXEMPT, RULE_OUT };
+enum rule { RULE_PRE, RULE_OWN_MARK, RULE_OWN_LO4, RULE_OWN_LO6, RULE_OUT };
+
+static void
+put_exprs(const struct put *p, const struct nft_layout *l, enum rule rule)
+{
+	switch (rule) {
+	case RULE_PRE:
+		if (l->fib)
+			match_local_daddr(p);
+		redirect_ports(p, l->listen_port);
+		break;
+	case RULE_OWN_MARK:
+		match_own_mark(p, l->gid);
+		then_return(p);
+		break;
+	case RULE_OWN_LO4:
+	case RULE_OWN_LO6:
+		match_own_group(p, l->gid);
+		match_from_loopback(
+		    p, rule == RULE_OWN_LO4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
+		then_return(p);
+		break;
+	case RULE_OUT:
+		match_loopback_out(p);
+		redirect_ports(p, l->listen_port);
+		break;
+	}
+}
 
 static void
 put_rule(struct nft_batch *b, const struct nft_layout *l, enum rule rule)
@@ -384,16 +440,7 @@ put_rule(struct nft_batch *b, const struct nft_layout *l, enum rule rule)
 	put_str(&p, NFTA_RULE_TABLE, l->table);
 	put_str(&p, NFTA_RULE_CHAIN, rule == RULE_PRE ? "pre" : "out");
 	list = nest(&p, NFTA_RULE_EXPRESSIONS);
-	if (rule == RULE_OUT_EXEMPT) {
-		match_own_mark(&p, l->gid);
-		then_return(&p);
-	} else {
-		if (rule == RULE_OUT)
-			match_loopback_out(&p);
-		else if (l->fib)
-			match_local_daddr(&p);
-		redirect_ports(&p, l->listen_port);
-	}
+	put_exprs(&p, l, rule);
 	unnest(&p, list);
 	msg_end(&p);
 }
@@ -406,7 +453,11 @@ nft_put_layout(struct nft_batch *b, const struct nft_layout *l)
 	put_chain(b, l, "pre", NF_INET_PRE_ROUTING);
 	put_chain(b, l, "out", NF_INET_LOCAL_OUT);
 	put_rule(b, l, RULE_PRE);
-	put_rule(b, l, RULE_OUT_EXEMPT);
+	put_rule(b, l, RULE_OWN_MARK);
+	if (l->gid != 0) {
+		put_rule(b, l, RULE_OWN_LO4);
+		put_rule(b, l, RULE_OWN_LO6);
+	}
 	put_rule(b, l, RULE_OUT);
 }
 

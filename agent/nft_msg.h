@@ -8,8 +8,14 @@
  *       fib daddr type local tcp dport @ports redirect to :L }
  *     chain out { type nat hook output priority -105;
  *       [meta skgid G] meta mark & 0x2000 == 0x2000 return
+ *       [meta skgid G ip saddr 127.0.0.0/8 return]
+ *       [meta skgid G ip6 saddr ::1 return]
  *       oifname "lo" tcp dport @ports redirect to :L }
  *   }
+ *
+ * With a group of its own (G) the agent reaches the target itself on loopback
+ * addresses; what it connects to on other addresses for a client is redirected
+ * like anybody's. Without one only the mark tells its connections.
  */
 #ifndef AGENT_NFT_MSG_H
 #define AGENT_NFT_MSG_H

@@ -1,6 +1,7 @@
 """Subscriptions come and go under load, and no request is lost."""
 import collections
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -8,10 +9,11 @@ import threading
 
 import line_server
 from agent_net import (HERE, OTHER_PORT, PORT, TARGET4, TARGET6, main,
-                       read_all)
+                       netns, read_all)
 from mirrord_wire import MIRROR, STEAL
 
 CYCLES = int(os.environ.get("AGENT_LOAD_CYCLES", "45"))
+BURST = 600  # connections at once
 PER_CYCLE = 100  # requests that must pass between two changes
 
 
@@ -159,7 +161,33 @@ def two_clients_take_turns(rig):
     b.close()
 
 
-TESTS = (start, subscribe_and_unsubscribe, mirrors_come_and_go,
+def burst(rig):
+    """Many at once, and the port is given back in the middle of them."""
+    c = rig.client(local=rig.local)
+    for _ in range(3):
+        c.subscribe(STEAL, PORT)
+        with netns(rig.peer):
+            conns = [socket.socket() for _ in range(BURST)]
+        for i, s in enumerate(conns):
+            s.setblocking(False)
+            s.connect_ex((TARGET4, PORT))
+            if i == BURST // 2:
+                c.unsubscribe(STEAL, PORT)
+        answers = collections.Counter()
+        for s in conns:
+            s.settimeout(20)
+            select.select([], [s], [], 20)
+            s.sendall(b"GET x\n")
+        for s in conns:
+            answers[read_all(s)] += 1
+            s.close()
+        rig.equal("every one is answered", sum(
+            answers[k] for k in (b"target x\n", b"local x\n")), BURST)
+        print(f"agent_load: burst: {dict(answers)}", flush=True)
+    c.close()
+
+
+TESTS = (start, burst, subscribe_and_unsubscribe, mirrors_come_and_go,
          two_clients_take_turns)
 
 if __name__ == "__main__":

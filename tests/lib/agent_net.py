@@ -210,6 +210,14 @@ class Rig:
         found = rest.partition("}")[0].split(",") if rest else []
         return sorted(int(x) for x in found if x.strip())
 
+    def sysctl(self, name, value=None):
+        """A setting of the target's namespace, read or written."""
+        path = "/proc/sys/" + name.replace(".", "/")
+        with netns(self.target):
+            with open(path, "r" if value is None else "w",
+                      encoding="ascii") as f:
+                return f.read() if value is None else f.write(value)
+
     def client(self, version="1.29.0", local=None):
         with netns(self.target):
             s = socket.create_connection(("127.0.0.1", AGENT_PORT))

@@ -3,8 +3,8 @@ import socket
 
 import line_server
 from agent_net import (OTHER_PORT, PEER4, PEER6, PORT, TARGET4, TARGET6,
-                       download, is_reset, main, netns, read_all, refuses,
-                       signal, until, upload)
+                       download, is_reset, main, netns, read_all,
+                       refuses, signal, until, upload)
 from mirrord_wire import MIRROR, STEAL, text, varint
 
 BIG = 48 * 1024 * 1024
@@ -269,14 +269,14 @@ def bound_to_one_address(rig):
 
 
 def own_outgoing_connections(rig):
-    """What a client connects to in the target is stolen like anybody's."""
+    """What a client connects to in the target is stolen like anybody's; on
+    loopback addresses it reaches the target itself."""
     c = rig.client(local=rig.local)
     c.subscribe(STEAL, PORT)
-    with netns(rig.target):
-        s = socket.create_connection((TARGET4, PORT), timeout=10)
-    with s:
-        s.sendall(b"GET own\n")
-        rig.equal("to its own address", read_all(s), b"local own\n")
+    for where, who in ((TARGET4, b"local"), (TARGET6, b"local"),
+                       ("127.0.0.1", b"target"), ("::1", b"target")):
+        rig.equal("to " + where, c.outgoing(where, PORT, b"GET own\n"),
+                  who + b" own\n")
     c.close()
 
 
@@ -291,6 +291,40 @@ def forwarded_packets(rig):
     rig.equal("to another host", rig.ask(where=PEER4, inside=True), "peer x")
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
+    c.close()
+
+
+def few_local_ports(rig):
+    """More connections than the target's address has local ports."""
+    name = "net.ipv4.ip_local_port_range"
+    c = rig.client()
+    c.subscribe(MIRROR, PORT)
+    old = rig.sysctl(name)
+    rig.sysctl(name, "40000 40015")
+    conns = [rig.connect() for _ in range(60)]
+    for s in conns:
+        s.sendall(b"GET x\n")
+    answers = {read_all(s) for s in conns}
+    rig.equal("every one gets through", answers, {b"target x\n"})
+    for s in conns:
+        s.close()
+    rig.sysctl(name, old)
+    c.close()
+
+
+def without_ipv6(rig):
+    name = "net.ipv6.conf.all.disable_ipv6"
+    rig.stop_agent(signal.SIGTERM)
+    rig.sysctl(name, "1")
+    rig.start_agent()
+    c = rig.client(local=rig.local)
+    c.subscribe(STEAL, OTHER_PORT)
+    rig.equal("stolen", rig.ask(port=OTHER_PORT), "local x")
+    rig.equal("on loopback", rig.ask(
+        where="127.0.0.1", port=OTHER_PORT, inside=True), "local x")
+    c.unsubscribe(STEAL, OTHER_PORT)
+    c.ping()
+    rig.equal("given back", rig.ask(port=OTHER_PORT), "target-v4 x")
     c.close()
 
 
@@ -320,7 +354,7 @@ TESTS = (start, every_way_in, messages_of_a_connection,
          two_clients_two_ports, replaced_stealer, lost_client,
          refused_filters, old_versions, direct_to_the_listener,
          bound_to_one_address, own_outgoing_connections, forwarded_packets,
-         flush)
+         few_local_ports, flush, without_ipv6)
 
 if __name__ == "__main__":
     main("agent_steal", TESTS)

@@ -115,8 +115,26 @@ def daemon_tcp(r, side):
     raise ValueError(f"DaemonTcp {tag}")
 
 
+def daemon_outgoing(r):
+    """What comes of the one connection that a test makes at a time."""
+    tag = r.num()
+    if tag == 0:
+        if r.num() != 0:
+            return ("outgoing", "error", response_error(r))
+        cid = r.num()
+        r.at = len(r.data)  # both addresses; nothing follows them in a test
+        return ("outgoing", "connected", cid)
+    if tag == 1:
+        assert r.num() == 0, "an error in a Read"
+        return ("outgoing", "read", r.num(), r.blob())
+    assert tag == 2, tag
+    return ("outgoing", "close", r.num())
+
+
 def daemon_message(r):
     tag = r.num()
+    if tag == 3:
+        return daemon_outgoing(r)
     if tag in (MIRROR, STEAL):
         return daemon_tcp(r, tag)
     if tag == 0:
@@ -281,6 +299,25 @@ class Client:
 
     def drop(self, side, cid):
         self.send(bytes([side, 1]) + varint(cid))
+
+    def outgoing(self, where, port, question):
+        """The whole answer to a question asked from within the target."""
+        ip = ipaddress.ip_address(where)
+        self.send(b"\x03\x00\x00" + bytes([ip.version == 6]) + ip.packed +
+                  varint(port))
+        e = self.wait(lambda e: e[:2] in (("outgoing", "connected"),
+                                          ("outgoing", "error")))
+        assert e[1] == "connected", e
+        cid = e[2]
+        self.send(b"\x03\x01" + varint(cid) + varint(len(question)) +
+                  question)
+        self.wait(lambda e: e == ("outgoing", "read", cid, b""))
+        with self.cond:
+            got = b"".join(e[3] for e in self.events
+                           if e[:3] == ("outgoing", "read", cid))
+            self.events = [e for e in self.events if e[0] != "outgoing"]
+        self.send(b"\x03\x02" + varint(cid))
+        return got
 
     def close(self):
         try:

@@ -149,13 +149,13 @@ test_layout_messages(void **state)
 {
 	static const uint16_t types[] = {NFT_MSG_NEWTABLE, NFT_MSG_NEWSET,
 	    NFT_MSG_NEWCHAIN, NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE,
-	    NFT_MSG_NEWRULE, NFT_MSG_NEWRULE};
+	    NFT_MSG_NEWRULE, NFT_MSG_NEWRULE, NFT_MSG_NEWRULE, NFT_MSG_NEWRULE};
 	struct parsed p;
 
 	(void)state;
 	build_layout(&p, 500, true, NULL);
-	assert_int_equal(p.count, 9);
-	for (int i = 0; i < 7; i++) {
+	assert_int_equal(p.count, 11);
+	for (int i = 0; i < 9; i++) {
 		const struct nlmsghdr *h = p.msg[i + 1];
 		const struct nfgenmsg *nf = mnl_nlmsg_get_payload(h);
 
@@ -261,15 +261,18 @@ test_rules(void **state)
 	static const struct {
 		uint32_t gid;
 		bool fib;
-		const char *rule[3];
+		int n;
+		const char *rule[5];
 	} cases[] = {
-	    {500, true,
+	    {500, true, 5,
 		{"fib cmp " TO_PORTS, "meta cmp meta bitwise cmp immediate",
+		    "meta cmp meta cmp payload cmp immediate",
+		    "meta cmp meta cmp payload cmp immediate",
 		    "meta cmp " TO_PORTS}},
-	    {0, true,
+	    {0, true, 3,
 		{"fib cmp " TO_PORTS, "meta bitwise cmp immediate",
 		    "meta cmp " TO_PORTS}},
-	    {0, false,
+	    {0, false, 3,
 		{TO_PORTS, "meta bitwise cmp immediate", "meta cmp " TO_PORTS}},
 	};
 	struct parsed p;
@@ -278,7 +281,8 @@ test_rules(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		build_layout(&p, cases[i].gid, cases[i].fib, NULL);
-		for (int r = 0; r < 3; r++) {
+		assert_int_equal(p.count, 6 + cases[i].n);
+		for (int r = 0; r < cases[i].n; r++) {
 			expr_names(p.msg[5 + r], names, sizeof(names));
 			assert_string_equal(names, cases[i].rule[r]);
 		}
@@ -310,6 +314,43 @@ test_exempt_rule_values(void **state)
 	nested(d[NFTA_IMMEDIATE_DATA], v);
 	nested(v[NFTA_DATA_VERDICT], v);
 	assert_int_equal((int32_t)be32_of(v[NFTA_VERDICT_CODE]), NFT_RETURN);
+}
+
+static void
+test_loopback_rule_values(void **state)
+{
+	static const struct {
+		int rule;
+		uint8_t nfproto;
+		uint32_t offset;
+		size_t n;
+		const char *value;
+	} cases[] = {
+	    {7, NFPROTO_IPV4, 12, 1, "\x7f"},
+	    {8, NFPROTO_IPV6, 8, 16, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1"},
+	};
+	const struct nlattr *d[ATTR_MAX];
+	struct parsed p;
+
+	(void)state;
+	build_layout(&p, 500, true, NULL);
+	for (int i = 0; i < 2; i++) {
+		const struct nlmsghdr *h = p.msg[cases[i].rule];
+
+		expr_data(h, 2, d);
+		assert_int_equal(be32_of(d[NFTA_META_KEY]), NFT_META_NFPROTO);
+		expr_data(h, 3, d);
+		assert_memory_equal(
+		    value_of(d[NFTA_CMP_DATA], 1), &cases[i].nfproto, 1);
+		expr_data(h, 4, d);
+		assert_int_equal(
+		    be32_of(d[NFTA_PAYLOAD_BASE]), NFT_PAYLOAD_NETWORK_HEADER);
+		assert_int_equal(
+		    be32_of(d[NFTA_PAYLOAD_OFFSET]), cases[i].offset);
+		expr_data(h, 5, d);
+		assert_memory_equal(value_of(d[NFTA_CMP_DATA], cases[i].n),
+		    cases[i].value, cases[i].n);
+	}
 }
 
 static void
@@ -414,6 +455,7 @@ main(void)
 	    cmocka_unit_test(test_chains),
 	    cmocka_unit_test(test_rules),
 	    cmocka_unit_test(test_exempt_rule_values),
+	    cmocka_unit_test(test_loopback_rule_values),
 	    cmocka_unit_test(test_redirect_rule_values),
 	    cmocka_unit_test(test_port_messages),
 	    cmocka_unit_test(test_clear_names_no_element),
