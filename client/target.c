@@ -1,0 +1,126 @@
+#include "config.h"
+
+#include "client/target.h"
+
+#include <openssl/rand.h>
+#include <string.h>
+
+#include "client/cli.h"
+#include "client/credential.h"
+#include "client/session.h"
+#include "lib/json.h"
+#include "lib/str.h"
+
+static const char *const kinds[] = {"deployment", "deploy", "pod", "rollout",
+    "job", "cronjob", "statefulset", "service", "replicaset"};
+
+int
+cli_target_alias(const struct cli_target *t, struct buf *out, struct err *e)
+{
+	size_t n = strcspn(t->text, "/.");
+	const char *kind = NULL;
+
+	if (strcmp(t->text, "targetless") == 0)
+		return buf_printf(out, "targetless");
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strlen(kinds[i]) == n &&
+		    strncmp(kinds[i], t->text, n) == 0)
+			kind = kinds[i];
+	}
+	if (kind == NULL || t->text[n] == '\0' || t->text[n + 1] == '\0' ||
+	    strchr(t->text + n + 1, '/') != NULL)
+		return err_set(e, ERR_INVALID,
+		    "\"%s\" is not a target; write KIND/NAME, for instance "
+		    "deployment/shop (`tributary ls` lists them)",
+		    t->text);
+	if (strcmp(kind, "deploy") == 0)
+		kind = "deployment";
+	buf_printf(out, "%s.%s", kind, t->text + n + 1);
+	if (t->container != NULL)
+		buf_printf(out, ".container.%s", t->container);
+	return 0;
+}
+
+int
+cli_target_query(const struct cli_target *t, struct buf *out, struct err *e)
+{
+	const char *steal = t->steal == NULL ? "abort" : t->steal;
+	uint32_t r = 0;
+
+	if (strcmp(steal, "abort") != 0 && strcmp(steal, "continue") != 0 &&
+	    strcmp(steal, "override") != 0)
+		return err_set(e, ERR_INVALID,
+		    "--on-concurrent-steal is abort, continue or override");
+	buf_printf(out, "connect=true&on_concurrent_steal=%s", steal);
+	if (t->single_cluster)
+		buf_printf(out, "&multi_cluster=false");
+	if (t->key != NULL) {
+		buf_printf(out, "&key=");
+		str_form_encode(out, t->key, strlen(t->key));
+	} else {
+		RAND_bytes((unsigned char *)&r, sizeof(r));
+		buf_printf(out, "&key=%05x", r & 0xfffff);
+	}
+	return 0;
+}
+
+uint64_t
+cli_session_new_id(void)
+{
+	uint64_t id = 0;
+
+	RAND_bytes((unsigned char *)&id, sizeof(id));
+	return id == 0 ? 1 : id;
+}
+
+/* Which clusters take part, as the operator says. */
+static void
+say_clusters(const struct cli_api *api)
+{
+	const cJSON *list = json_at(api->object, "status.connected_clusters");
+	const cJSON *v;
+	struct buf b;
+
+	if (!cJSON_IsArray(list))
+		return;
+	buf_init(&b, 8192);
+	cJSON_ArrayForEach (v, list) {
+		bool up = cJSON_IsObject(
+		    cJSON_GetObjectItemCaseSensitive(v, "connected"));
+
+		buf_printf(&b, "%s%s%s", b.len > 0 ? ", " : "",
+		    json_str(v, "name", "?"), up ? "" : " (not reached)");
+	}
+	if (b.len > 0)
+		cli_event("clusters of this operator: %s", buf_cstr(&b));
+	buf_free(&b);
+}
+
+struct cli_session *
+cli_target_connect(struct cli_api *api, const struct cli_target *t,
+    const struct cli_session_ops *ops, void *arg, bool reconnect,
+    struct err *e)
+{
+	struct cli_session_opts o = {.session_id = cli_session_new_id()};
+	struct cli_session *s = NULL;
+	struct buf alias, query;
+
+	buf_init(&alias, 2048);
+	buf_init(&query, 8192);
+	if (cli_target_alias(t, &alias, e) == 0 &&
+	    cli_target_query(t, &query, e) == 0 &&
+	    cli_api_operator(api, e) == 0 && cli_credential_get(api, e) == 0) {
+		say_clusters(api);
+		o.namespace = t->namespace != NULL ? t->namespace
+						   : api->kube.namespace;
+		o.target = buf_cstr(&alias);
+		o.query = buf_cstr(&query);
+		o.reconnect = reconnect;
+		cli_event("connecting to %s in namespace %s (session %016llX)",
+		    t->text, o.namespace, (unsigned long long)o.session_id);
+		s = cli_session_new(api, &o, ops, arg, e);
+	}
+	buf_free(&alias);
+	buf_free(&query);
+	return s;
+}
