@@ -36,20 +36,18 @@ api_server(struct cli_api *api, struct err *e)
 	const char *port;
 	int rc;
 
-	rc = str_fmt(
-	    api->host_port, sizeof(api->host_port), "%.*s", (int)n, p);
+	rc = str_fmt(api->host_port, sizeof(api->host_port), "%.*s", (int)n, p);
 	port = end == NULL ? NULL : memchr(end, ':', n - (size_t)(end - p));
 	if (end == NULL)
 		end = p + n;
 	if (*p == '[')
 		p++;
-	rc |= str_fmt(
-	    api->host, sizeof(api->host), "%.*s", (int)(end - p), p);
+	rc |= str_fmt(api->host, sizeof(api->host), "%.*s", (int)(end - p), p);
 	rc |= str_fmt(api->port, sizeof(api->port), "%.*s",
 	    port == NULL ? 3 : (int)strcspn(port + 1, "/"),
 	    port == NULL ? "443" : port + 1);
-	rc |= str_fmt(api->prefix, sizeof(api->prefix), "%s",
-	    path == NULL ? "" : path);
+	rc |= str_fmt(
+	    api->prefix, sizeof(api->prefix), "%s", path == NULL ? "" : path);
 	n = strlen(api->prefix);
 	while (n > 0 && api->prefix[n - 1] == '/')
 		api->prefix[--n] = '\0';
@@ -84,8 +82,8 @@ api_tls(struct cli_api *api, struct err *e)
 }
 
 int
-cli_api_init(struct cli_api *api, struct ev_loop *loop,
-    const char *kubeconfig, const char *context, struct err *e)
+cli_api_init(struct cli_api *api, struct ev_loop *loop, const char *kubeconfig,
+    const char *context, struct err *e)
 {
 	struct passwd *pw = getpwuid(geteuid());
 	int rc;
@@ -128,8 +126,7 @@ cli_api_fields(const struct cli_api *api, struct http_pair *out, char *auth,
 	out[n++] = (struct http_pair){"x-client-name", api->user_name};
 	out[n++] = (struct http_pair){"x-client-hostname", api->host_name};
 	if (api->client_der != NULL)
-		out[n++] =
-		    (struct http_pair){"x-client-der", api->client_der};
+		out[n++] = (struct http_pair){"x-client-der", api->client_der};
 	if (api->kube.token != NULL &&
 	    str_fmt(auth, auth_cap, "Bearer %s", api->kube.token) == 0)
 		out[n++] = (struct http_pair){"authorization", auth};
@@ -155,8 +152,8 @@ cli_api_refused(const struct status *s, int http_code, struct err *e)
 	case 410:
 		return err_set(e, ERR_CLOSED, "the session is over: %s", text);
 	default:
-		return err_set(e, ERR_UNSUPPORTED, "the operator refused (%d): %s",
-		    s->code, text);
+		return err_set(e, ERR_UNSUPPORTED,
+		    "the operator refused (%d): %s", s->code, text);
 	}
 }
 
@@ -218,8 +215,7 @@ call_dialed(void *arg, struct tls_conn *conn, const struct err *e)
 		return;
 	}
 	cli_api_fields(call->api, fields, auth, sizeof(auth));
-	snprintf(target, sizeof(target), "%s%s", call->api->prefix,
-	    call->path);
+	snprintf(target, sizeof(target), "%s%s", call->api->prefix, call->path);
 	call->client = http_client_new(conn, call->e);
 	if (call->client == NULL ||
 	    http_client_send(call->client, &req, &cbs, call, call->e) < 0)
@@ -230,8 +226,7 @@ cJSON *
 cli_api_call(struct cli_api *api, const char *method, const char *path,
     const cJSON *body, struct err *e)
 {
-	struct call call = {
-	    .api = api, .method = method, .path = path, .e = e};
+	struct call call = {.api = api, .method = method, .path = path, .e = e};
 	struct cli_dial *d;
 
 	buf_init(&call.body, 0);
@@ -262,8 +257,8 @@ cli_api_has(const struct cli_api *api, const char *feature)
 {
 	const cJSON *v;
 
-	cJSON_ArrayForEach (
-	    v, json_at(api->object, "spec.supported_features")) {
+	cJSON_ArrayForEach(v, json_at(api->object, "spec.supported_features"))
+	{
 		if (cJSON_IsString(v) && strcmp(v->valuestring, feature) == 0)
 			return true;
 	}

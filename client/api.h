@@ -35,11 +35,10 @@ void cli_api_fields(const struct cli_api *api, struct http_pair *out,
     char *auth, size_t auth_cap);
 
 /* Opens a connection; exactly one call of fn, from the loop. */
-typedef void cli_dial_fn(void *arg, struct tls_conn *conn,
-    const struct err *e);
+typedef void cli_dial_fn(void *arg, struct tls_conn *conn, const struct err *e);
 struct cli_dial;
-struct cli_dial *cli_dial_start(struct cli_api *api, cli_dial_fn *fn,
-    void *arg, struct err *e);
+struct cli_dial *cli_dial_start(
+    struct cli_api *api, cli_dial_fn *fn, void *arg, struct err *e);
 void cli_dial_cancel(struct cli_dial **d);
 
 /*
@@ -47,8 +46,8 @@ void cli_dial_cancel(struct cli_dial **d);
  * *e set: what the operator said, in a sentence. Owned. An empty body is an
  * empty object.
  */
-cJSON *cli_api_call(struct cli_api *api, const char *method,
-    const char *path, const cJSON *body, struct err *e);
+cJSON *cli_api_call(struct cli_api *api, const char *method, const char *path,
+    const cJSON *body, struct err *e);
 /* E2, kept in api->object. */
 int cli_api_operator(struct cli_api *api, struct err *e);
 bool cli_api_has(const struct cli_api *api, const char *feature);

@@ -43,10 +43,10 @@ child_signal(struct cli_child *c, int i)
 }
 
 /* libevent tells no signal number: one small function each. */
-#define CHILD_ON(i)                        \
+#define CHILD_ON(i)                         \
 	static void child_on_##i(void *arg) \
-	{                                  \
-		child_signal(arg, i);      \
+	{                                   \
+		child_signal(arg, i);       \
 	}
 CHILD_ON(0)
 CHILD_ON(1)
@@ -54,8 +54,8 @@ CHILD_ON(2)
 CHILD_ON(3)
 CHILD_ON(4)
 CHILD_ON(5)
-static ev_fn *const child_fns[N_PASSED] = {child_on_0, child_on_1,
-    child_on_2, child_on_3, child_on_4, child_on_5};
+static ev_fn *const child_fns[N_PASSED] = {
+    child_on_0, child_on_1, child_on_2, child_on_3, child_on_4, child_on_5};
 
 static void
 child_reap(void *arg)
@@ -65,8 +65,7 @@ child_reap(void *arg)
 
 	if (c->pid == 0 || waitpid(c->pid, &status, WNOHANG) != c->pid)
 		return;
-	code = WIFEXITED(status) ? WEXITSTATUS(status)
-				 : 128 + WTERMSIG(status);
+	code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	c->pid = 0;
 	ev_timer_cancel(c->kill);
 	c->on_exit(c->arg, code);
@@ -97,8 +96,7 @@ cli_child_init(struct cli_child *c, struct ev_loop *loop,
 	}
 	c->signals[N_PASSED] = ev_signal_new(loop, SIGCHLD, child_reap, c);
 	c->kill = ev_timer_new(loop, child_kill, c);
-	return c->signals[N_PASSED] == NULL || c->kill == NULL ? -ERR_NOMEM
-							       : 0;
+	return c->signals[N_PASSED] == NULL || c->kill == NULL ? -ERR_NOMEM : 0;
 }
 
 void

@@ -14,8 +14,8 @@ enum cli_exit {
 	CLI_USAGE = 2,
 	CLI_UNAVAILABLE = 69, /* the operator or the network */
 	CLI_INTERNAL = 70,
-	CLI_CANT_RUN = 71,    /* the program could not be started */
-	CLI_IO = 74,	      /* a local file */
+	CLI_CANT_RUN = 71, /* the program could not be started */
+	CLI_IO = 74,       /* a local file */
 	CLI_PROTOCOL = 76,
 	CLI_DENIED = 77,
 	CLI_CONFIG = 78, /* kubeconfig */

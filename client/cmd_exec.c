@@ -114,8 +114,7 @@ exec_file(struct exec *x)
 		exec_fail(x, &e);
 		return;
 	}
-	if (cli_file_fetch(x->session, remote, colon + 1, file_done, x, &e) <
-	    0)
+	if (cli_file_fetch(x->session, remote, colon + 1, file_done, x, &e) < 0)
 		exec_fail(x, &e);
 	free(remote);
 }
@@ -166,8 +165,8 @@ exec_name(struct exec *x)
 	char name[256];
 	struct err e;
 
-	str_fmt(name, sizeof(name), "%.*s",
-	    (int)strcspn(x->names[x->at], ":"), x->names[x->at]);
+	str_fmt(name, sizeof(name), "%.*s", (int)strcspn(x->names[x->at], ":"),
+	    x->names[x->at]);
 	if (cli_dns_lookup(x->session, name, name_done, x) < 0) {
 		err_set(&e, ERR_CLOSED, "the connection was lost");
 		exec_fail(x, &e);
@@ -241,8 +240,7 @@ exec_step(struct exec *x)
 		x->step = STEP_PORTS;
 		/* fall through */
 	case STEP_PORTS:
-		cli_incoming_subscribe(
-		    &x->incoming, x->session, ports_done, x);
+		cli_incoming_subscribe(&x->incoming, x->session, ports_done, x);
 		return;
 	case STEP_RUN:
 		return;
@@ -260,8 +258,7 @@ on_up(void *arg, bool again)
 	if (again)
 		cli_event("connected again");
 	if (x->running) {
-		cli_incoming_subscribe(
-		    &x->incoming, x->session, ports_done, x);
+		cli_incoming_subscribe(&x->incoming, x->session, ports_done, x);
 		return;
 	}
 	x->step = STEP_ENV;
@@ -274,8 +271,8 @@ on_lost(void *arg, const char *why)
 {
 	struct exec *x = arg;
 
-	cli_event("connection lost: %s; coming back with the same session",
-	    why);
+	cli_event(
+	    "connection lost: %s; coming back with the same session", why);
 	cli_incoming_reset(&x->incoming);
 	cli_forwards_reset(&x->forwards);
 }
@@ -393,8 +390,7 @@ list_add(char **list, size_t *n, char *text, bool colon, struct err *e)
 		return err_set(e, ERR_TOO_BIG, "too many of one option");
 	if (colon && (strrchr(text, ':') == NULL || text[0] != '/'))
 		return err_set(e, ERR_INVALID,
-		    "\"%s\" is not REMOTE:LOCAL with an absolute REMOTE",
-		    text);
+		    "\"%s\" is not REMOTE:LOCAL with an absolute REMOTE", text);
 	list[(*n)++] = text;
 	return 0;
 }
@@ -468,8 +464,8 @@ exec_options(struct exec *x, int argc, char **argv)
 	int c, rc;
 
 	optind = 1;
-	while ((c = getopt_long(argc, argv, "+t:n:c:qh", options, NULL)) !=
-	    -1) {
+	while (
+	    (c = getopt_long(argc, argv, "+t:n:c:qh", options, NULL)) != -1) {
 		if (c == 'h') {
 			fputs(usage, stdout);
 			return CLI_OK + 1;
@@ -493,13 +489,12 @@ exec_main(struct exec *x)
 {
 	struct err e;
 
-	if (cli_api_init(&x->api, x->loop, x->kubeconfig, x->context, &e) <
-	    0) {
+	if (cli_api_init(&x->api, x->loop, x->kubeconfig, x->context, &e) < 0) {
 		cli_error("%s", e.text);
 		return CLI_CONFIG;
 	}
-	x->session = cli_target_connect(
-	    &x->api, &x->target, &session_ops, x, true, &e);
+	x->session =
+	    cli_target_connect(&x->api, &x->target, &session_ops, x, true, &e);
 	if (x->session == NULL) {
 		cli_error("%s", e.text);
 		return e.code == ERR_INVALID ? CLI_USAGE : cli_exit_of(&e);
@@ -520,8 +515,8 @@ cli_cmd_exec(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	x.loop = ev_loop_new();
 	if (x.loop == NULL || cli_env_init(&x.env, &e) < 0 ||
-	    cli_child_init(
-		&x.child, x.loop, child_exit, early_signal, &x) < 0) {
+	    cli_child_init(&x.child, x.loop, child_exit, early_signal, &x) <
+		0) {
 		cli_error("out of memory");
 		return CLI_INTERNAL;
 	}

@@ -49,8 +49,8 @@ csr_info(struct buf *info, const char *cn, const uint8_t key[KEY_BYTES])
 {
 	static const uint8_t version[] = {0x02, 0x01, 0x00};
 	static const uint8_t cn_oid[] = {0x06, 0x03, 0x55, 0x04, 0x03};
-	static const uint8_t spki[] = {0x30, 0x2c, 0x30, 0x07, 0x06, 0x03,
-	    0x2b, 0x65, 0x6e, 0x05, 0x00, 0x03, 0x21, 0x00};
+	static const uint8_t spki[] = {0x30, 0x2c, 0x30, 0x07, 0x06, 0x03, 0x2b,
+	    0x65, 0x6e, 0x05, 0x00, 0x03, 0x21, 0x00};
 	static const uint8_t attributes[] = {0xa0, 0x00};
 	struct buf name, text;
 	int rc;
@@ -85,8 +85,8 @@ csr_sign(struct buf *csr, EVP_PKEY *key)
 	size_t n = sizeof(sig);
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	bool ok = md != NULL &&
-	    EVP_DigestSignInit(md, NULL, NULL, NULL, key) == 1 &&
-	    EVP_DigestSign(md, sig, &n, buf_data(csr), csr->len) == 1;
+		  EVP_DigestSignInit(md, NULL, NULL, NULL, key) == 1 &&
+		  EVP_DigestSign(md, sig, &n, buf_data(csr), csr->len) == 1;
 	int rc;
 
 	EVP_MD_CTX_free(md);
@@ -99,8 +99,8 @@ csr_sign(struct buf *csr, EVP_PKEY *key)
 }
 
 int
-cli_csr_make(const char *common_name, EVP_PKEY *key, struct buf *out,
-    struct err *e)
+cli_csr_make(
+    const char *common_name, EVP_PKEY *key, struct buf *out, struct err *e)
 {
 	uint8_t pub[KEY_BYTES];
 	size_t n = sizeof(pub);
@@ -136,8 +136,8 @@ static int
 store_path(const struct cli_api *api, char *out, size_t cap, struct err *e)
 {
 	const char *home = getenv("HOME");
-	const char *print = json_str(
-	    json_at(api->object, "spec.license"), "fingerprint", NULL);
+	const char *print =
+	    json_str(json_at(api->object, "spec.license"), "fingerprint", NULL);
 	unsigned char md[SHA256_DIGEST_LENGTH];
 	char name[1024], hex[33], dir[512];
 
@@ -157,8 +157,8 @@ store_path(const struct cli_api *api, char *out, size_t cap, struct err *e)
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return err_sys(e, errno, "%s", dir);
 	return str_fmt(out, cap, "%s/%s.pem", dir, hex) < 0
-	    ? err_set(e, ERR_INVALID, "HOME is too long")
-	    : 0;
+		   ? err_set(e, ERR_INVALID, "HOME is too long")
+		   : 0;
 }
 
 /* Sets api->client_der from a certificate that is valid now. */
@@ -205,8 +205,7 @@ store_read(struct cli_api *api, int fd, EVP_PKEY **key_r)
 }
 
 static int
-store_write(int fd, EVP_PKEY *key, X509 *cert, const char *path,
-    struct err *e)
+store_write(int fd, EVP_PKEY *key, X509 *cert, const char *path, struct err *e)
 {
 	FILE *f;
 	bool ok;
@@ -217,7 +216,7 @@ store_write(int fd, EVP_PKEY *key, X509 *cert, const char *path,
 	if (f == NULL)
 		return err_sys(e, errno, "%s", path);
 	ok = PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL) == 1 &&
-	    PEM_write_X509(f, cert) == 1;
+	     PEM_write_X509(f, cert) == 1;
 	if (fclose(f) != 0 || !ok)
 		return err_sys(e, errno, "%s", path);
 	return 0;
@@ -240,9 +239,8 @@ request_object(const struct cli_api *api, EVP_PKEY *key, struct err *e)
 		    v, "apiVersion", "operator.metalbear.co/v1");
 		cJSON_AddStringToObject(
 		    v, "kind", "MirrordClusterOperatorUserCredential");
-		cJSON_AddStringToObject(
-		    cJSON_AddObjectToObject(v, "metadata"), "generateName",
-		    "mirrord-operator-regular-cred-");
+		cJSON_AddStringToObject(cJSON_AddObjectToObject(v, "metadata"),
+		    "generateName", "mirrord-operator-regular-cred-");
 		spec = cJSON_AddObjectToObject(v, "spec");
 		cJSON_AddStringToObject(spec, "csr", buf_cstr(&csr));
 		cJSON_AddStringToObject(spec, "kind", "regular");
@@ -255,15 +253,14 @@ request_object(const struct cli_api *api, EVP_PKEY *key, struct err *e)
 }
 
 static int
-credential_make(struct cli_api *api, int fd, EVP_PKEY *key, const char *path,
-    struct err *e)
+credential_make(
+    struct cli_api *api, int fd, EVP_PKEY *key, const char *path, struct err *e)
 {
 	cJSON *ask = request_object(api, key, e);
-	cJSON *answer = ask == NULL
-	    ? NULL
-	    : cli_api_call(api, "POST", CREDENTIALS, ask, e);
-	const char *pem = json_str(
-	    json_at(answer, "status"), "certificate", NULL);
+	cJSON *answer =
+	    ask == NULL ? NULL : cli_api_call(api, "POST", CREDENTIALS, ask, e);
+	const char *pem =
+	    json_str(json_at(answer, "status"), "certificate", NULL);
 	BIO *bio = pem == NULL ? NULL : BIO_new_mem_buf(pem, -1);
 	X509 *cert =
 	    bio == NULL ? NULL : PEM_read_bio_X509(bio, NULL, NULL, NULL);
@@ -300,8 +297,8 @@ cli_credential_get(struct cli_api *api, struct err *e)
 		if (key == NULL)
 			key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 		rc = key == NULL
-		    ? err_set(e, ERR_INTERNAL, "no key could be made")
-		    : credential_make(api, fd, key, path, e);
+			 ? err_set(e, ERR_INTERNAL, "no key could be made")
+			 : credential_make(api, fd, key, path, e);
 	}
 	EVP_PKEY_free(key);
 	close(fd);

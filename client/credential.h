@@ -16,7 +16,7 @@ int cli_credential_get(struct cli_api *api, struct err *e);
  * (§7.4). PEM with CRLF lines appended to out. key: 32 public bytes; sign
  * signs n bytes with the private one.
  */
-int cli_csr_make(const char *common_name, EVP_PKEY *key, struct buf *out,
-    struct err *e);
+int cli_csr_make(
+    const char *common_name, EVP_PKEY *key, struct buf *out, struct err *e);
 
 #endif

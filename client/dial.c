@@ -63,8 +63,8 @@ dial_connected(void *arg, int ready)
 	struct cli_dial *d = arg;
 	struct tls_conn_opts opts = {
 	    .server_name = d->api->kube.tls_server_name != NULL
-		? d->api->kube.tls_server_name
-		: d->api->host};
+			       ? d->api->kube.tls_server_name
+			       : d->api->host};
 	struct tls_conn *conn;
 	socklen_t n = sizeof(int);
 	int fd = d->fd, why = 0;
@@ -74,8 +74,8 @@ dial_connected(void *arg, int ready)
 	getsockopt(fd, SOL_SOCKET, SO_ERROR, &why, &n);
 	ev_io_free(&d->io);
 	if (why != 0) {
-		err_sys(&d->last, why, "%s can't be reached",
-		    d->api->host_port);
+		err_sys(
+		    &d->last, why, "%s can't be reached", d->api->host_port);
 		d->last.code = ERR_CLOSED;
 		close(fd);
 		d->fd = -1;
@@ -100,8 +100,7 @@ dial_timed_out(void *arg)
 	ev_io_free(&d->io);
 	close(d->fd);
 	d->fd = -1;
-	err_set(&d->last, ERR_TIMEOUT, "%s does not answer",
-	    d->api->host_port);
+	err_set(&d->last, ERR_TIMEOUT, "%s does not answer", d->api->host_port);
 	dial_next(d);
 }
 
@@ -116,22 +115,21 @@ dial_next(void *arg)
 		    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		if (d->fd < 0)
 			continue;
-		setsockopt(
-		    d->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		if (connect(d->fd, d->next->ai_addr, d->next->ai_addrlen) ==
 			0 ||
 		    errno == EINPROGRESS) {
 			d->next = d->next->ai_next;
-			d->io = ev_io_new(
-			    d->api->loop, d->fd, dial_connected, d);
+			d->io =
+			    ev_io_new(d->api->loop, d->fd, dial_connected, d);
 			if (d->io == NULL)
 				break;
 			ev_io_want(d->io, EV_WANT_WRITE);
 			ev_timer_set(d->timer, DIAL_TIMEOUT_MS);
 			return;
 		}
-		err_sys(&d->last, errno, "%s can't be reached",
-		    d->api->host_port);
+		err_sys(
+		    &d->last, errno, "%s can't be reached", d->api->host_port);
 		d->last.code = ERR_CLOSED;
 		close(d->fd);
 		d->fd = -1;
@@ -140,8 +138,7 @@ dial_next(void *arg)
 }
 
 struct cli_dial *
-cli_dial_start(struct cli_api *api, cli_dial_fn *fn, void *arg,
-    struct err *e)
+cli_dial_start(struct cli_api *api, cli_dial_fn *fn, void *arg, struct err *e)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
 	struct cli_dial *d = calloc(1, sizeof(*d));

@@ -51,15 +51,15 @@ lookup_done(void *arg, const struct pm_DaemonMessage *m)
 		}
 	}
 	if (m != NULL && ip == NULL)
-		err_set(&e, ERR_NOT_FOUND,
-		    "the target knows no address of %s", l->name);
+		err_set(&e, ERR_NOT_FOUND, "the target knows no address of %s",
+		    l->name);
 	l->fn(l->arg, ip, ip == NULL ? &e : NULL);
 	free(l);
 }
 
 int
-cli_dns_lookup(struct cli_session *s, const char *name, cli_dns_fn *fn,
-    void *arg)
+cli_dns_lookup(
+    struct cli_session *s, const char *name, cli_dns_fn *fn, void *arg)
 {
 	struct pm_ClientMessage m = {0};
 	struct lookup *l;

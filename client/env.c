@@ -11,11 +11,41 @@
 
 /* What describes this machine and this terminal, not the service. */
 static const char *const local_names[] = {
-    "PATH", "HOME", "PWD", "OLDPWD", "SHELL", "SHLVL", "TERM", "COLORTERM",
-    "USER", "LOGNAME", "HOSTNAME", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR",
-    "TEMP", "DISPLAY", "WAYLAND_DISPLAY", "EDITOR", "VISUAL", "PAGER", "MAIL",
-    "SSH_*", "XDG_*", "DBUS_*", "GPG_*", "SUDO_*", "TMUX*", "_",
-    "LD_PRELOAD", "LD_LIBRARY_PATH", "KUBECONFIG", "TRIBUTARY_*", "MIRRORD_*",
+    "PATH",
+    "HOME",
+    "PWD",
+    "OLDPWD",
+    "SHELL",
+    "SHLVL",
+    "TERM",
+    "COLORTERM",
+    "USER",
+    "LOGNAME",
+    "HOSTNAME",
+    "LANG",
+    "LANGUAGE",
+    "LC_*",
+    "TZ",
+    "TMPDIR",
+    "TEMP",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "EDITOR",
+    "VISUAL",
+    "PAGER",
+    "MAIL",
+    "SSH_*",
+    "XDG_*",
+    "DBUS_*",
+    "GPG_*",
+    "SUDO_*",
+    "TMUX*",
+    "_",
+    "LD_PRELOAD",
+    "LD_LIBRARY_PATH",
+    "KUBECONFIG",
+    "TRIBUTARY_*",
+    "MIRRORD_*",
 };
 
 struct fetch {
@@ -76,8 +106,7 @@ cli_env_init(struct cli_env *env, struct err *e)
 		const char *eq = strchr(*v, '=');
 
 		if (eq != NULL && eq != *v &&
-		    cli_env_set(env,
-			(struct pm_str){*v, (size_t)(eq - *v)},
+		    cli_env_set(env, (struct pm_str){*v, (size_t)(eq - *v)},
 			pm_str(eq + 1)) == -ERR_NOMEM)
 			return err_nomem(e);
 	}
@@ -150,8 +179,7 @@ cli_env_fetch(
     struct cli_env *env, struct cli_session *s, cli_env_fn *fn, void *arg)
 {
 	struct pm_str include[CLI_ENV_PATTERNS], exclude[CLI_ENV_PATTERNS];
-	struct pm_ClientMessage m = {
-	    .tag = PM_ClientMessage_GetEnvVarsRequest};
+	struct pm_ClientMessage m = {.tag = PM_ClientMessage_GetEnvVarsRequest};
 	struct fetch *f = calloc(1, sizeof(*f));
 	int rc;
 

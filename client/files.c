@@ -79,16 +79,16 @@ fetch_fail(struct fetch *f, const struct pm_ResponseError *why)
 	struct err e;
 
 	if (why == NULL)
-		err_set(&e, ERR_CLOSED, "%s: the connection was lost",
-		    f->remote);
+		err_set(
+		    &e, ERR_CLOSED, "%s: the connection was lost", f->remote);
 	else if (why->tag == PM_ResponseError_RemoteIO &&
-	    why->u.RemoteIO.raw_os_error.some)
+		 why->u.RemoteIO.raw_os_error.some)
 		err_sys(&e, why->u.RemoteIO.raw_os_error.value,
 		    "%s in the target", f->remote);
 	else
 		err_set(&e, ERR_UNSUPPORTED,
-		    "%s in the target can't be read (error kind %u)",
-		    f->remote, (unsigned)why->tag);
+		    "%s in the target can't be read (error kind %u)", f->remote,
+		    (unsigned)why->tag);
 	fetch_done(f, &e);
 }
 

@@ -129,8 +129,8 @@ conn_resolved(void *arg, const struct pm_ip *ip, const struct err *e)
 	c->asking = false;
 	if (c->dead || ip == NULL) {
 		if (!c->dead)
-			cli_event("forward to %s:%u: %s", c->host, c->port,
-			    e->text);
+			cli_event(
+			    "forward to %s:%u: %s", c->host, c->port, e->text);
 		conn_free(c);
 		return;
 	}
@@ -241,11 +241,9 @@ cli_forwards_add(struct cli_forwards *f, const char *text, struct err *e)
 	}
 	in4.sin_port = htons(local);
 	l->f = f;
-	l->fd = socket(
-	    AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	l->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (l->fd >= 0)
-		setsockopt(
-		    l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+		setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (l->fd < 0 ||
 	    bind(l->fd, (struct sockaddr *)&in4, sizeof(in4)) < 0 ||
 	    listen(l->fd, 128) < 0) {
@@ -337,8 +335,7 @@ on_remote_close(struct cli_forwards *f, uint64_t id)
 }
 
 bool
-cli_forwards_message(
-    struct cli_forwards *f, const struct pm_DaemonMessage *m)
+cli_forwards_message(struct cli_forwards *f, const struct pm_DaemonMessage *m)
 {
 	const struct pm_DaemonTcpOutgoing *t = &m->u.TcpOutgoing;
 

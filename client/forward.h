@@ -15,8 +15,7 @@ struct cli_forwards {
 void cli_forwards_init(struct cli_forwards *f, struct ev_loop *loop);
 void cli_forwards_free(struct cli_forwards *f);
 /* "[ADDRESS:]LOCAL:HOST:PORT", listens at once. -ERR_INVALID, -ERR_SYS. */
-int cli_forwards_add(
-    struct cli_forwards *f, const char *text, struct err *e);
+int cli_forwards_add(struct cli_forwards *f, const char *text, struct err *e);
 /* TcpOutgoing messages; false: not for here. */
 bool cli_forwards_message(
     struct cli_forwards *f, const struct pm_DaemonMessage *m);

@@ -54,8 +54,8 @@ cli_incoming_init(struct cli_incoming *in, struct ev_loop *loop)
 }
 
 int
-cli_incoming_add(struct cli_incoming *in, const char *text, bool steal,
-    struct err *e)
+cli_incoming_add(
+    struct cli_incoming *in, const char *text, bool steal, struct err *e)
 {
 	struct in_port *p = calloc(1, sizeof(*p));
 	const char *colon = strchr(text, ':');
@@ -63,8 +63,8 @@ cli_incoming_add(struct cli_incoming *in, const char *text, bool steal,
 
 	if (p == NULL)
 		return err_nomem(e);
-	if (str_fmt(port, sizeof(port), "%.*s", (int)strcspn(text, ":"),
-		text) < 0 ||
+	if (str_fmt(port, sizeof(port), "%.*s", (int)strcspn(text, ":"), text) <
+		0 ||
 	    !str_to_u16(port, &p->port) || p->port == 0 ||
 	    !str_to_u16(colon == NULL ? port : colon + 1, &p->local) ||
 	    p->local == 0) {
@@ -160,8 +160,8 @@ static void
 local_connected(void *arg)
 {
 	struct in_conn *c = arg;
-	bool ok = cli_sock_write(
-		      c->sock, buf_data(&c->early), c->early.len) == 0;
+	bool ok =
+	    cli_sock_write(c->sock, buf_data(&c->early), c->early.len) == 0;
 
 	c->connected = true;
 	buf_free(&c->early);
@@ -207,8 +207,7 @@ conn_connect(void *arg)
 	int fd = cli_sock_connect_local(c->local, c->v6);
 
 	if (fd >= 0)
-		c->sock =
-		    cli_sock_new(c->in->loop, fd, true, &local_ops, c);
+		c->sock = cli_sock_new(c->in->loop, fd, true, &local_ops, c);
 	if (c->sock == NULL)
 		local_close(c, fd < 0 ? -fd : ENOMEM);
 }
@@ -226,8 +225,8 @@ conn_find(struct cli_incoming *in, bool steal, uint64_t id)
 }
 
 static void
-conn_new(struct cli_incoming *in, bool steal,
-    const struct pm_NewTcpConnectionV1 *m)
+conn_new(
+    struct cli_incoming *in, bool steal, const struct pm_NewTcpConnectionV1 *m)
 {
 	struct in_conn *c = calloc(1, sizeof(*c));
 
@@ -280,8 +279,7 @@ conn_data(struct in_conn *c, struct span bytes)
 }
 
 bool
-cli_incoming_message(
-    struct cli_incoming *in, const struct pm_DaemonMessage *m)
+cli_incoming_message(struct cli_incoming *in, const struct pm_DaemonMessage *m)
 {
 	bool steal = m->tag == PM_DaemonMessage_TcpSteal;
 	const struct pm_DaemonTcp *t = steal ? &m->u.TcpSteal : &m->u.Tcp;
@@ -345,8 +343,8 @@ cli_incoming_free(struct cli_incoming *in)
 /* ---- subscriptions */
 
 static void
-refused(const struct in_port *p, const struct pm_ResponseError *why,
-    struct err *e)
+refused(
+    const struct in_port *p, const struct pm_ResponseError *why, struct err *e)
 {
 	switch (why->tag) {
 	case PM_ResponseError_PortAlreadyStolen:
@@ -356,8 +354,9 @@ refused(const struct in_port *p, const struct pm_ResponseError *why,
 		    p->port);
 		break;
 	case PM_ResponseError_Forbidden:
-		err_set(e, ERR_DENIED, "port %u may not be taken: a policy "
-				       "forbids it",
+		err_set(e, ERR_DENIED,
+		    "port %u may not be taken: a policy "
+		    "forbids it",
 		    p->port);
 		break;
 	case PM_ResponseError_ForbiddenWithReason:
@@ -386,8 +385,8 @@ port_answered(void *arg, const struct pm_DaemonMessage *m)
 	if (res->tag == PM_ERR && in->failed.code == ERR_OK)
 		refused(p, &res->u.Err, &in->failed);
 	if (in->waiting > 0 && --in->waiting == 0)
-		in->on_done(in->arg,
-		    in->failed.code == ERR_OK ? NULL : &in->failed);
+		in->on_done(
+		    in->arg, in->failed.code == ERR_OK ? NULL : &in->failed);
 }
 
 void
@@ -419,8 +418,7 @@ cli_incoming_subscribe(struct cli_incoming *in, struct cli_session *session,
 			m.u.Tcp.tag = PM_LayerTcp_PortSubscribe;
 			m.u.Tcp.u.PortSubscribe = p->port;
 		}
-		cli_session_ask(session,
-		    p->steal ? CLI_Q_STEAL : CLI_Q_MIRROR, &m, port_answered,
-		    p);
+		cli_session_ask(session, p->steal ? CLI_Q_STEAL : CLI_Q_MIRROR,
+		    &m, port_answered, p);
 	}
 }

@@ -20,8 +20,8 @@ struct cli_incoming {
 void cli_incoming_init(struct cli_incoming *in, struct ev_loop *loop);
 void cli_incoming_free(struct cli_incoming *in);
 /* "PORT" or "PORT:LOCAL". -ERR_INVALID. */
-int cli_incoming_add(struct cli_incoming *in, const char *text, bool steal,
-    struct err *e);
+int cli_incoming_add(
+    struct cli_incoming *in, const char *text, bool steal, struct err *e);
 /* Subscribes every port; on_done comes from the loop. */
 void cli_incoming_subscribe(struct cli_incoming *in,
     struct cli_session *session, void (*on_done)(void *, const struct err *),

@@ -35,8 +35,8 @@ node_text(const struct yml_node *map, const char *key)
 	const struct yml_node *n = map == NULL ? NULL : yml_get(map, key);
 
 	return n != NULL && n->kind == YML_SCALAR && n->text[0] != '\0'
-	    ? n->text
-	    : NULL;
+		   ? n->text
+		   : NULL;
 }
 
 /* The entry called name of the list key; its value below inner. */
@@ -46,9 +46,8 @@ node_named(const struct yml_node *root, const char *key, const char *inner,
 {
 	const struct yml_node *list = yml_get(root, key);
 
-	for (size_t i = 0; list != NULL && list->kind == YML_LIST &&
-	     i < list->count;
-	     i++) {
+	for (size_t i = 0;
+	     list != NULL && list->kind == YML_LIST && i < list->count; i++) {
 		const char *n = node_text(list->items[i], "name");
 
 		if (list->items[i]->kind == YML_MAP && n != NULL &&
@@ -81,8 +80,8 @@ read_file(const char *path, struct buf *out, struct err *e)
 
 /* KEY-data (base64) or KEY (a file, relative to the kubeconfig). */
 static int
-read_pem(const struct kube_file *f, const struct yml_node *map,
-    const char *key, struct buf *out)
+read_pem(const struct kube_file *f, const struct yml_node *map, const char *key,
+    struct buf *out)
 {
 	const char *slash = strrchr(f->path, '/');
 	const char *value;
@@ -102,14 +101,14 @@ read_pem(const struct kube_file *f, const struct yml_node *map,
 	if (value[0] == '/' || slash == NULL)
 		snprintf(path, sizeof(path), "%s", value);
 	else
-		snprintf(path, sizeof(path), "%.*s/%s",
-		    (int)(slash - f->path), f->path, value);
+		snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - f->path),
+		    f->path, value);
 	return read_file(path, out, f->e);
 }
 
 static int
-kube_cluster(const struct kube_file *f, const struct yml_node *c,
-    struct cli_kube *out)
+kube_cluster(
+    const struct kube_file *f, const struct yml_node *c, struct cli_kube *out)
 {
 	const char *server = node_text(c, "server");
 	const char *insecure = node_text(c, "insecure-skip-tls-verify");
@@ -128,8 +127,8 @@ kube_cluster(const struct kube_file *f, const struct yml_node *c,
 }
 
 static int
-kube_user(const struct kube_file *f, const struct yml_node *u,
-    struct cli_kube *out)
+kube_user(
+    const struct kube_file *f, const struct yml_node *u, struct cli_kube *out)
 {
 	const char *token = node_text(u, "token");
 	const char *file = node_text(u, "tokenFile");
@@ -177,16 +176,14 @@ kube_parts(const struct kube_file *f, const struct yml_node *root,
 	out->context = strdup(context);
 	ctx = node_named(root, "contexts", "context", context);
 	if (ctx == NULL || out->context == NULL)
-		return err_set(f->e, ERR_NOT_FOUND,
-		    "%s has no context %s", f->path, context);
+		return err_set(f->e, ERR_NOT_FOUND, "%s has no context %s",
+		    f->path, context);
 	name = node_text(ctx, "cluster");
-	cluster = name == NULL
-	    ? NULL
-	    : node_named(root, "clusters", "cluster", name);
+	cluster =
+	    name == NULL ? NULL : node_named(root, "clusters", "cluster", name);
 	if (cluster == NULL)
 		return err_set(f->e, ERR_INVALID,
-		    "%s: context %s names no known cluster", f->path,
-		    context);
+		    "%s: context %s names no known cluster", f->path, context);
 	name = node_text(ctx, "namespace");
 	out->namespace = strdup(name == NULL ? "default" : name);
 	if (out->namespace == NULL)
@@ -199,8 +196,8 @@ kube_parts(const struct kube_file *f, const struct yml_node *root,
 }
 
 int
-cli_kube_read(const char *path, const char *context, struct cli_kube *out,
-    struct err *e)
+cli_kube_read(
+    const char *path, const char *context, struct cli_kube *out, struct err *e)
 {
 	const char *env = getenv("KUBECONFIG"), *home = getenv("HOME");
 	char name[4096];
@@ -215,8 +212,8 @@ cli_kube_read(const char *path, const char *context, struct cli_kube *out,
 	if (path != NULL)
 		rc = str_fmt(name, sizeof(name), "%s", path);
 	else if (env != NULL && env[0] != '\0')
-		rc = str_fmt(name, sizeof(name), "%.*s",
-		    (int)strcspn(env, ":"), env);
+		rc = str_fmt(
+		    name, sizeof(name), "%.*s", (int)strcspn(env, ":"), env);
 	else
 		rc = str_fmt(name, sizeof(name), "%s/.kube/config",
 		    home == NULL ? "" : home);

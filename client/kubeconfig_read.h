@@ -24,8 +24,8 @@ struct cli_kube {
  * the current one. All members are owned; free with cli_kube_free. Errors name
  * the file and what is missing in it.
  */
-int cli_kube_read(const char *path, const char *context, struct cli_kube *out,
-    struct err *e);
+int cli_kube_read(
+    const char *path, const char *context, struct cli_kube *out, struct err *e);
 void cli_kube_free(struct cli_kube *k);
 
 #endif

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/cmd_exec.h"
 #include "client/cmd_proto.h"
 
 struct cli_command {
@@ -11,6 +12,7 @@ struct cli_command {
 };
 
 static const struct cli_command commands[] = {
+    {"exec", cli_cmd_exec, "a local program in place of a target"},
     {"proto", cli_cmd_proto, "messages of the mirrord protocol as JSON"},
 };
 

@@ -166,12 +166,12 @@ queue_of(const struct pm_DaemonMessage *m)
 		return CLI_Q_PONG;
 	case PM_DaemonMessage_TcpSteal:
 		return m->u.TcpSteal.tag == PM_DaemonTcp_SubscribeResult
-		    ? CLI_Q_STEAL
-		    : -1;
+			   ? CLI_Q_STEAL
+			   : -1;
 	case PM_DaemonMessage_Tcp:
 		return m->u.Tcp.tag == PM_DaemonTcp_SubscribeResult
-		    ? CLI_Q_MIRROR
-		    : -1;
+			   ? CLI_Q_MIRROR
+			   : -1;
 	default:
 		return -1;
 	}
@@ -252,8 +252,8 @@ session_decode(struct cli_session *s, const uint8_t *p, size_t n)
 }
 
 static void
-on_piece(void *arg, struct ws_conn *ws, struct span bytes, bool first,
-    bool last)
+on_piece(
+    void *arg, struct ws_conn *ws, struct span bytes, bool first, bool last)
 {
 	struct cli_session *s = arg;
 	struct buf whole;
@@ -266,8 +266,8 @@ on_piece(void *arg, struct ws_conn *ws, struct span bytes, bool first,
 		return;
 	}
 	if (buf_append(&s->message, bytes.p, bytes.n) < 0) {
-		err_set(&e, ERR_TOO_BIG,
-		    "a message of the operator is too large");
+		err_set(
+		    &e, ERR_TOO_BIG, "a message of the operator is too large");
 		session_over(s, &e);
 		return;
 	}
@@ -321,8 +321,7 @@ session_versioned(void *arg, const struct pm_DaemonMessage *m)
 	if (m == NULL)
 		return; /* lost again */
 	s->version = 0;
-	if (pm_version_parse(
-		m->u.SwitchProtocolVersionResponse, &v, NULL) == 0)
+	if (pm_version_parse(m->u.SwitchProtocolVersionResponse, &v, NULL) == 0)
 		s->version = PM_VER(v.major, v.minor, v.patch);
 	if (s->version >= PM_SINCE_READY_FOR_LOGS)
 		cli_session_send(s, &ready);

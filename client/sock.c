@@ -78,8 +78,7 @@ sock_writable(struct cli_sock *s)
 	ssize_t n;
 
 	while (s->out.len > 0) {
-		n = send(
-		    s->fd, buf_data(&s->out), s->out.len, MSG_NOSIGNAL);
+		n = send(s->fd, buf_data(&s->out), s->out.len, MSG_NOSIGNAL);
 		if (n < 0) {
 			if (errno == EAGAIN || errno == EINTR)
 				return true;

@@ -15,9 +15,9 @@ struct cli_sock;
 
 struct cli_sock_ops {
 	void (*on_data)(void *arg, const uint8_t *p, size_t n);
-	void (*on_eof)(void *arg);	    /* the peer sends no more */
-	void (*on_connected)(void *arg);    /* optional */
-	void (*on_drained)(void *arg);	    /* optional: the queue is empty */
+	void (*on_eof)(void *arg);       /* the peer sends no more */
+	void (*on_connected)(void *arg); /* optional */
+	void (*on_drained)(void *arg);   /* optional: the queue is empty */
 	/* The end, once; free it. errnum 0: both sides finished. */
 	void (*on_close)(void *arg, int errnum);
 };

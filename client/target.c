@@ -23,8 +23,7 @@ cli_target_alias(const struct cli_target *t, struct buf *out, struct err *e)
 	if (strcmp(t->text, "targetless") == 0)
 		return buf_printf(out, "targetless");
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (strlen(kinds[i]) == n &&
-		    strncmp(kinds[i], t->text, n) == 0)
+		if (strlen(kinds[i]) == n && strncmp(kinds[i], t->text, n) == 0)
 			kind = kinds[i];
 	}
 	if (kind == NULL || t->text[n] == '\0' || t->text[n + 1] == '\0' ||
@@ -84,7 +83,8 @@ say_clusters(const struct cli_api *api)
 	if (!cJSON_IsArray(list))
 		return;
 	buf_init(&b, 8192);
-	cJSON_ArrayForEach (v, list) {
+	cJSON_ArrayForEach(v, list)
+	{
 		bool up = cJSON_IsObject(
 		    cJSON_GetObjectItemCaseSensitive(v, "connected"));
 
@@ -98,8 +98,7 @@ say_clusters(const struct cli_api *api)
 
 struct cli_session *
 cli_target_connect(struct cli_api *api, const struct cli_target *t,
-    const struct cli_session_ops *ops, void *arg, bool reconnect,
-    struct err *e)
+    const struct cli_session_ops *ops, void *arg, bool reconnect, struct err *e)
 {
 	struct cli_session_opts o = {.session_id = cli_session_new_id()};
 	struct cli_session *s = NULL;
@@ -111,8 +110,8 @@ cli_target_connect(struct cli_api *api, const struct cli_target *t,
 	    cli_target_query(t, &query, e) == 0 &&
 	    cli_api_operator(api, e) == 0 && cli_credential_get(api, e) == 0) {
 		say_clusters(api);
-		o.namespace = t->namespace != NULL ? t->namespace
-						   : api->kube.namespace;
+		o.namespace =
+		    t->namespace != NULL ? t->namespace : api->kube.namespace;
 		o.target = buf_cstr(&alias);
 		o.query = buf_cstr(&query);
 		o.reconnect = reconnect;

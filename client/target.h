@@ -14,11 +14,11 @@ struct cli_target {
 };
 
 /* "deployment/shop" -> "deployment.shop[.container.c]". -ERR_INVALID. */
-int cli_target_alias(const struct cli_target *t, struct buf *out,
-    struct err *e);
+int cli_target_alias(
+    const struct cli_target *t, struct buf *out, struct err *e);
 /* The query of the connect request. */
-int cli_target_query(const struct cli_target *t, struct buf *out,
-    struct err *e);
+int cli_target_query(
+    const struct cli_target *t, struct buf *out, struct err *e);
 /* A random session id. */
 uint64_t cli_session_new_id(void);
 
