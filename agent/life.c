@@ -14,17 +14,21 @@
 #include "agent/client.h"
 #include "agent/control.h"
 #include "agent/control_sock.h"
+#include "agent/incoming.h"
 #include "agent/listener.h"
 #include "agent/pool.h"
 #include "agent/sandbox.h"
 #include "agent/target.h"
 #include "agent/tls.h"
+#include "lib/clock.h"
 #include "net/tls_conn.h"
 
 enum {
 	CLIENTS_MAX = 1024,
 	END_MAX_MS = 10000, /* whatever hangs, the process ends */
 	THREADS_END_MS = 1000,
+	LIVE_CHECK_MS = 200,
+	LIVE_WAIT_MAX_MS = 10 * 60 * 1000,
 };
 
 struct life {
@@ -37,6 +41,8 @@ struct life {
 	struct ev_io *target_io;
 	struct ev_timer *timer; /* first client, idle, then the end's limit */
 	bool had_client;
+	bool waiting; /* idle, for connections that pass through */
+	uint64_t wait_until_ms;
 	bool ending;
 	int exit_code;
 };
@@ -99,6 +105,24 @@ on_target_end(void *arg, int ready)
 	life_end(l, 0);
 }
 
+/* True while the end would cut what was redirected and still runs. */
+static bool
+must_wait(struct life *l)
+{
+	size_t live = incoming_live(&l->a);
+	uint64_t now = clock_mono_ms();
+
+	if (live == 0)
+		return false;
+	if (!l->waiting) {
+		log_info("no client any more; connections still run count=%zu",
+		    live);
+		l->wait_until_ms = now + LIVE_WAIT_MAX_MS;
+	}
+	l->waiting = true;
+	return now < l->wait_until_ms;
+}
+
 static void
 on_timer(void *arg)
 {
@@ -111,6 +135,8 @@ on_timer(void *arg)
 		log_error(
 		    "no client came within %u s", l->a.opt.first_client_s);
 		life_end(l, 1);
+	} else if (l->a.client_count == 0 && must_wait(l)) {
+		ev_timer_set(l->timer, LIVE_CHECK_MS);
 	} else if (l->a.client_count == 0) {
 		log_info("no client any more");
 		life_end(l, 0);
@@ -135,6 +161,7 @@ on_client_fd(void *arg, int fd)
 		return;
 	}
 	l->had_client = true;
+	l->waiting = false;
 	ev_timer_cancel(l->timer);
 }
 

@@ -108,9 +108,28 @@ def last_client_leaves(rig):
     untouched(rig, "the end")
 
 
+def last_client_leaves_a_connection(rig):
+    """Without idle time the agent ends by itself, but cuts nobody off."""
+    rig.start_agent(MIRRORD_AGENT_IDLE_TTL="0")
+    c = rig.client()
+    c.subscribe(MIRROR, PORT)
+    s = rig.connect()
+    s.sendall(b"ECHO\nx")
+    rig.equal("passes through", s.recv(10), b"x")
+    c.close()
+    rig.check("the agent waits for it", until(
+        lambda: "connections still run count=1" in rig.log))
+    rig.equal("no longer redirected", rig.ports(), [])
+    s.sendall(b"y")
+    rig.equal("it goes on", s.recv(10), b"y")
+    s.close()
+    rig.equal("then the agent ends by itself", rig.wait_agent(), 0)
+    untouched(rig, "idle")
+
+
 TESTS = (start, killed, killed_under_load, terminated,
          terminated_while_passing_through, terminated_against_a_stubborn_peer,
-         last_client_leaves)
+         last_client_leaves, last_client_leaves_a_connection)
 
 if __name__ == "__main__":
     main("agent_cleanup", TESTS)

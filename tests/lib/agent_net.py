@@ -150,8 +150,8 @@ class Rig:
     def start_agent(self, **env):
         argv = (agent_program(), "-l", str(AGENT_PORT), "-t", "30",
                 "ephemeral")
-        full = dict(os.environ, MIRRORD_AGENT_IDLE_TTL="3600",
-                    RUST_LOG="info", **env)
+        full = dict(os.environ, **{"MIRRORD_AGENT_IDLE_TTL": "3600",
+                                   "RUST_LOG": "info", **env})
         agent = self.spawn_in_pod(argv, full)
         line = agent.stdout.readline()
         if not line.startswith("agent ready"):
@@ -193,6 +193,9 @@ class Rig:
         """The exit code; ends the agent by its process id."""
         if self.agent.poll() is None:
             self.agent.send_signal(how)
+        return self.wait_agent(timeout)
+
+    def wait_agent(self, timeout=15):
         code = self.agent.wait(timeout)
         self.logger.join(5)
         self.agent.stdout.close()
