@@ -295,7 +295,7 @@ http_client_send(struct http_client *c, const struct http_req *req,
 	buf_free(&text);
 	if (rc < 0)
 		return rc;
-	strcpy(c->method, req->method);
+	memcpy(c->method, req->method, strlen(req->method) + 1);
 	c->cbs = *cbs;
 	c->arg = arg;
 	c->collect_max = req->collect_max_bytes != 0 ? req->collect_max_bytes

@@ -6,44 +6,15 @@
 
 #include "net/ws_conn.h"
 
-#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/clock.h"
+#include "net/ws_int.h"
 
 enum {
 	CLOSE_WAIT_MS = 2000,
-	MASK_POOL = 256,
 	PONGS_MAX = 512,
-	WS_PARTS_MAX = 16
-};
-
-struct ws_conn {
-	struct ev_loop *loop;
-	struct tls_conn *conn;
-	enum ws_role role;
-	struct ws_conn_opts opts;
-	struct ws_conn_cbs cbs;
-	void *arg;
-	struct ws_parser parser;
-	struct ev_timer *timer; /* pings, or the wait for a Close; or NULL */
-	uint8_t *masks;         /* client: random bytes not used yet */
-	size_t masks_left;
-	bool bound;
-	bool paused;  /* by the owner */
-	bool sending; /* a message is under way */
-	bool close_sent;
-	bool close_got;      /* the peer's Close: what follows is not read */
-	uint16_t close_code; /* of the peer */
-	bool dropping;
-	bool pinged;
-	uint64_t heard_ms;   /* when anything came last */
-	unsigned pongs;      /* queued since anything was sent */
-	struct err *failure; /* what to tell when the connection has ended */
-	bool ended;          /* on_close was called, or waits to be bound */
-	bool in_cb;          /* inside on_read */
-	bool freed;
 };
 
 static void
@@ -83,139 +54,6 @@ err_copy(const struct err *e)
 	if (copy != NULL)
 		*copy = *e;
 	return copy;
-}
-
-/* ---- sending */
-
-static int
-ws_mask_key(struct ws_conn *ws, uint8_t key[4])
-{
-	if (ws->masks == NULL)
-		ws->masks = malloc(MASK_POOL);
-	if (ws->masks == NULL)
-		return -ERR_NOMEM;
-	if (ws->masks_left < 4) {
-		if (RAND_bytes(ws->masks, MASK_POOL) != 1)
-			return -ERR_INTERNAL;
-		ws->masks_left = MASK_POOL;
-	}
-	ws->masks_left -= 4;
-	memcpy(key, ws->masks + ws->masks_left, 4);
-	return 0;
-}
-
-/* A client's copy of the payload, masked. NULL without memory. */
-static uint8_t *
-ws_masked(const struct span *v, size_t count, const struct ws_frame *f)
-{
-	uint8_t *copy = malloc((size_t)f->len + 1);
-	size_t at = 0;
-
-	for (size_t i = 0; copy != NULL && i < count; i++) {
-		if (v[i].n > 0)
-			memcpy(copy + at, v[i].p, v[i].n);
-		at += v[i].n;
-	}
-	if (copy != NULL)
-		ws_mask(copy, at, f->mask, 0);
-	return copy;
-}
-
-/* Queues one frame; v[0] is left free for its head. */
-static int
-ws_putv(
-    struct ws_conn *ws, uint8_t opcode, bool fin, struct span *v, size_t count)
-{
-	struct ws_frame f = {.fin = fin, .opcode = opcode};
-	uint8_t head[WS_HEAD_MAX];
-	uint8_t *masked = NULL;
-	int rc;
-
-	for (size_t i = 1; i < count; i++)
-		f.len += v[i].n;
-	if (f.len > WS_MAX_FRAME)
-		return -ERR_TOO_BIG;
-	if (ws->role == WS_CLIENT) {
-		f.masked = true;
-		rc = ws_mask_key(ws, f.mask);
-		if (rc < 0)
-			return rc;
-		masked = ws_masked(v + 1, count - 1, &f);
-		if (masked == NULL)
-			return -ERR_NOMEM;
-		v[1] = (struct span){masked, (size_t)f.len};
-		count = 2;
-	}
-	v[0] = (struct span){head, ws_head_encode(head, &f)};
-	rc = tls_conn_writev(ws->conn, v, count);
-	free(masked);
-	return rc;
-}
-
-static int
-ws_put(struct ws_conn *ws, uint8_t opcode, bool fin, const void *p, size_t n)
-{
-	struct span v[2] = {{NULL, 0}, {p, n}};
-
-	return ws_putv(ws, opcode, fin, v, 2);
-}
-
-static bool
-ws_writable(const struct ws_conn *ws)
-{
-	return ws->conn != NULL && !ws->ended && !ws->freed &&
-	       !ws->close_sent && !ws->dropping;
-}
-
-static int
-ws_send_data(struct ws_conn *ws, uint8_t opcode, const struct span *parts,
-    size_t count, bool first, bool last)
-{
-	struct span v[1 + WS_PARTS_MAX];
-	int rc;
-
-	if (!ws_writable(ws))
-		return -ERR_CLOSED;
-	if (first == ws->sending || count > WS_PARTS_MAX)
-		return -ERR_CONFLICT;
-	v[1] = (struct span){NULL, 0};
-	for (size_t i = 0; i < count; i++)
-		v[1 + i] = parts[i];
-	rc = ws_putv(
-	    ws, first ? opcode : WS_CONT, last, v, 1 + (count ? count : 1));
-	if (rc == 0)
-		ws->sending = !last;
-	return rc;
-}
-
-int
-ws_send_piecev(struct ws_conn *ws, const struct span *v, size_t count,
-    bool first, bool last)
-{
-	return ws_send_data(ws, WS_BINARY, v, count, first, last);
-}
-
-int
-ws_send_piece(
-    struct ws_conn *ws, const void *p, size_t n, bool first, bool last)
-{
-	struct span v = {p, n};
-
-	return ws_send_data(ws, WS_BINARY, &v, 1, first, last);
-}
-
-int
-ws_send(struct ws_conn *ws, const void *p, size_t n)
-{
-	return ws_send_piece(ws, p, n, true, true);
-}
-
-int
-ws_send_text(struct ws_conn *ws, const void *p, size_t n, bool first, bool last)
-{
-	struct span v = {p, n};
-
-	return ws_send_data(ws, WS_TEXT, &v, 1, first, last);
 }
 
 /* ---- ending */
@@ -278,14 +116,12 @@ static void
 ws_put_close(struct ws_conn *ws, uint16_t code, const char *reason)
 {
 	uint8_t payload[WS_CONTROL_MAX];
-	size_t n = strlen(reason);
+	size_t n = strnlen(reason, sizeof(payload) - 2);
 
 	if (ws->close_sent || ws->dropping)
 		return;
 	payload[0] = (uint8_t)(code >> 8);
 	payload[1] = (uint8_t)code;
-	if (n > sizeof(payload) - 2)
-		n = sizeof(payload) - 2;
 	while (n > 0 && ((unsigned char)reason[n] & 0xc0) == 0x80)
 		n--;
 	memcpy(payload + 2, reason, n);

@@ -359,6 +359,9 @@ parse_block(struct http_parser *p, struct span raw, const char *method,
 	size_t first;
 	int rc;
 
+	if (raw.n == 0 || p->lines == 0)
+		return head_bad(
+		    p, 400, e, ERR_INVALID, "The HTTP head is empty.");
 	h->block = malloc(raw.n + 1 + HTTP_MAX_LINE + 1);
 	h->fields = calloc(p->lines, sizeof(*h->fields));
 	if (h->block == NULL || h->fields == NULL) {

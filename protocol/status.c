@@ -123,9 +123,12 @@ put_message(cJSON *st, const char *message)
 	size_t n = 0;
 
 	if (!str_utf8_valid((const uint8_t *)message, strlen(message))) {
-		for (; *message != '\0' && n + 1 < sizeof(ascii); message++)
-			ascii[n++] =
-			    (unsigned char)*message < 0x80 ? *message : '?';
+		for (; *message != '\0' && n + 1 < sizeof(ascii); message++) {
+			ascii[n] = '?';
+			if ((unsigned char)*message < 0x80)
+				ascii[n] = *message;
+			n++;
+		}
 		ascii[n] = '\0';
 		message = ascii;
 	}
@@ -180,9 +183,11 @@ copy_text(char *out, size_t cap, const char *s, size_t n)
 		while (n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80)
 			n--;
 	}
-	for (size_t i = 0; i < n; i++) /* for logs and terminals: no controls */
-		out[i] =
-		    (unsigned char)s[i] < 0x20 || s[i] == 0x7f ? ' ' : s[i];
+	for (size_t i = 0; i < n; i++) { /* for logs and terminals */
+		out[i] = s[i];
+		if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
+			out[i] = ' ';
+	}
 	out[n] = '\0';
 }
 

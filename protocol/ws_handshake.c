@@ -117,8 +117,9 @@ ws_check_response(const struct http_head *h, const char *key,
 	    strcmp(accept, want) != 0)
 		return err_set(e, ERR_INVALID,
 		    "The peer's Sec-WebSocket-Accept does not match our key.");
-	if (subprotocol != NULL ? proto == NULL || strcmp(proto, subprotocol)
-				: proto != NULL)
+	if (subprotocol != NULL
+		? proto == NULL || strcmp(proto, subprotocol) != 0
+		: proto != NULL)
 		return err_set(e, ERR_INVALID,
 		    "The peer chose the WebSocket subprotocol \"%s\" instead "
 		    "of \"%s\".",
