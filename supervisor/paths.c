@@ -109,7 +109,7 @@ static void
 credential_dir(int dir_fd, gid_t gid)
 {
 	static const char *const names[] = {
-	    "tls.crt", "tls.key", "bearerToken"};
+	    "tls.crt", "tls.key", "ca.crt", "bearerToken"};
 	struct stat st;
 
 	if (fstat(dir_fd, &st) == 0 &&

@@ -42,7 +42,7 @@ struct stamp {
 	dev_t dev;
 	ino_t ino;
 	off_t size;
-	struct timespec mtime;
+	struct timespec ctime; /* content, owner or mode changed */
 };
 
 struct sec_watched {
@@ -225,8 +225,8 @@ read_one(struct reading *r, int dir_fd, enum file f, bool must, struct err *e)
 		return 0;
 	if (rc == -ERR_SYS)
 		return err_wrap(e,
-		    "the secrets worker cannot read its file; restart "
-		    "tributaryd, which gives it to the right user");
+		    "the secrets worker may not read its file; "
+		    "tributaryd lets it within seconds if it is a plain file");
 	return rc;
 }
 
@@ -274,7 +274,7 @@ take_stamps(struct stamp stamps[N_FILES], int dir_fd)
 		stamps[i].dev = st.st_dev;
 		stamps[i].ino = st.st_ino;
 		stamps[i].size = st.st_size;
-		stamps[i].mtime = st.st_mtim;
+		stamps[i].ctime = st.st_ctim;
 	}
 }
 
@@ -349,8 +349,8 @@ has_changed(const struct sec *sec, const struct sec_watched *c)
 		changed = changed || now[i].ino != c->stamps[i].ino ||
 			  now[i].dev != c->stamps[i].dev ||
 			  now[i].size != c->stamps[i].size ||
-			  now[i].mtime.tv_sec != c->stamps[i].mtime.tv_sec ||
-			  now[i].mtime.tv_nsec != c->stamps[i].mtime.tv_nsec;
+			  now[i].ctime.tv_sec != c->stamps[i].ctime.tv_sec ||
+			  now[i].ctime.tv_nsec != c->stamps[i].ctime.tv_nsec;
 	/* what was good when it was sent may have ended since */
 	return changed || (c->error[0] == '\0' && c->expires_s != 0 &&
 			      (int64_t)c->expires_s < clock_wall_s());

@@ -48,7 +48,7 @@ struct sec {
 
 /* ---- dirs.c: as root, in prepare ---- */
 
-/* Makes and opens both directories and gives them to the worker's user. */
+/* Opens both directories. */
 int sec_dirs_open(struct sec *sec, struct err *e);
 
 /* ---- file.c ---- */
