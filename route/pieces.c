@@ -233,9 +233,25 @@ skip_kind(struct route *r, struct route_in *in)
 	    pm_kind_name(in->scan.dir, pm_scan_route(&in->scan)->kind));
 }
 
-static void
+static bool
+is_stateful(const struct route_row *row)
+{
+	return row->dest == DEST_DEFAULT || row->dest == DEST_FROM_DEFAULT;
+}
+
+/* A frontend sends each kind on its path; else two could meet at a child. */
+static bool
+wrong_path(const struct route *r, const struct route_in *in)
+{
+	return (in->src < 0 ? r->cfg.split_client : r->cfg.split_children) &&
+	       is_stateful(in->row) != (in->path == ROUTE_STATEFUL);
+}
+
+static int
 decide_client(struct route *r, struct route_in *in)
 {
+	if (wrong_path(r, in))
+		return in_fail(r, in, ERR_INVALID, "came on the wrong path");
 	if (in->row->admit != NULL && !in->row->admit(r, in->src)) {
 		skip_kind(r, in);
 	} else if (in->row->handle != NULL) {
@@ -249,6 +265,7 @@ decide_client(struct route *r, struct route_in *in)
 	} else {
 		skip_kind(r, in);
 	}
+	return 0;
 }
 
 static void
@@ -265,12 +282,10 @@ decide_child(struct route *r, struct route_in *in)
 {
 	const struct pm_route *m = pm_scan_route(&in->scan);
 	const struct route_row *row = in->row;
-	bool stateful = row->dest == DEST_FROM_DEFAULT;
 
-	if (stateful && in->src != r->cfg.default_slot)
+	if (is_stateful(row) && in->src != r->cfg.default_slot)
 		skip_stateful(r, in);
-	else if (r->cfg.split_children &&
-		 stateful != (in->path == ROUTE_STATEFUL))
+	else if (wrong_path(r, in))
 		skip_kind(r, in);
 	else if (!rt_child_live(r, in->src) && !(row->flags & ROW_JOINING))
 		skip_kind(r, in);
@@ -291,10 +306,7 @@ static int
 in_decide(struct route *r, struct route_in *in)
 {
 	in->row = rt_table_row(in->scan.dir, pm_scan_route(&in->scan));
-	if (in->src >= 0)
-		return decide_child(r, in);
-	decide_client(r, in);
-	return 0;
+	return in->src >= 0 ? decide_child(r, in) : decide_client(r, in);
 }
 
 /* ---- bytes on ---- */

@@ -249,7 +249,10 @@ void route_close(struct route *r, const char *text, uint64_t now_ms);
  */
 void route_condition_set(struct route *r, int slot, const char *text);
 
-/* Feed one piece. path: ROUTE_TRAFFIC unless split_client. */
+/*
+ * Feed one piece. path: with split_client or split_children the one that
+ * route_is_stateful tells for its kind (it is checked), else ROUTE_TRAFFIC.
+ */
 int route_from_client(struct route *r, enum route_path path, const uint8_t *p,
     size_t n, bool first, bool last, uint64_t now_ms);
 int route_from_child(struct route *r, int slot, enum route_path path,

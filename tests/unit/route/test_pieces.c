@@ -424,6 +424,11 @@ test_split_client(void **state)
 	rig_want_bytes(&g.child[0], buf_span(&big));
 	rig_want_bytes(&g.child[0], buf_span(&env));
 	rig_want_nothing(&g);
+	/* Each kind has its path. */
+	assert_int_equal(route_from_client(g.r, ROUTE_TRAFFIC, buf_data(&env),
+			     env.len, true, true, g.now),
+	    -ERR_CLOSED);
+	assert_int_equal(g.drop, ROUTE_DROP_PROTOCOL);
 	buf_free(&big);
 	buf_free(&env);
 	rig_free(&g);
