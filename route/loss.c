@@ -111,29 +111,40 @@ hold_newcomer(struct route *r, int slot)
 	}
 }
 
+static void
+child_up(struct route *r, int slot)
+{
+	struct child *c = rt_child_get(r, slot);
+	bool is_default = slot == r->cfg.default_slot;
+
+	if (c == NULL) {
+		rt_drop_client(r, ROUTE_DROP_NOMEM, "no memory for a child");
+		return;
+	}
+	if (c->state != CHILD_DOWN)
+		rt_child_lose(r, slot, "its stream was replaced");
+	if (is_default && r->opened) {
+		rt_drop_client(r, ROUTE_DROP_DEFAULT_LOST,
+		    "%s is back; the client must begin anew",
+		    rt_name_of(r, slot));
+		return;
+	}
+	if (r->dead)
+		return;
+	child_begin(r, c);
+	hold_newcomer(r, slot);
+	rt_version_join(r, slot);
+	if (r->started && is_default)
+		rt_open(r);
+}
+
 void
 route_child_up(struct route *r, int slot, uint64_t now_ms)
 {
-	struct child *c;
-
 	if (r->dead || r->gone || slot < 0 || slot >= r->cfg.n_slots)
 		return;
-	c = rt_child_get(r, slot);
 	rt_enter(r, now_ms);
-	if (c == NULL) {
-		rt_drop_client(r, ROUTE_DROP_NOMEM, "no memory for a child");
-	} else if (slot == r->cfg.default_slot && r->opened) {
-		if (c->state == CHILD_DOWN)
-			rt_drop_client(r, ROUTE_DROP_DEFAULT_LOST,
-			    "%s is back; the client must begin anew",
-			    rt_name_of(r, slot));
-	} else if (c->state == CHILD_DOWN) {
-		child_begin(r, c);
-		hold_newcomer(r, slot);
-		rt_version_join(r, slot);
-		if (r->started && slot == r->cfg.default_slot)
-			rt_open(r);
-	}
+	child_up(r, slot);
 	rt_leave(r);
 }
 

@@ -46,7 +46,7 @@ enum {
 	ROUTE_OWN_MAX = 128 * 1024,       /* own messages per call, receiver */
 	ROUTE_SUBS_MAX = 256,             /* port subscriptions of a socket */
 	ROUTE_VERSION_MAX = 64,           /* bytes of a version with its NUL */
-	ROUTE_PARTS_MAX = 5,
+	ROUTE_PARTS_MAX = 4,
 };
 
 enum { ROUTE_TAKEN = 0, ROUTE_LATER = 1 };
@@ -226,7 +226,7 @@ void route_start(struct route *r, uint64_t now_ms);
  * A child's stream is open and new. Before route_start, or when the client has
  * not negotiated: it takes part at once. Else version, ReadyForLogs and all
  * recorded subscriptions are replayed first. For the default after a loss:
- * the client is dropped.
+ * the client is dropped. One that was up and not reported down is lost first.
  */
 void route_child_up(struct route *r, int slot, uint64_t now_ms);
 /* A child's stream ended. why is shown to the developer ("reset", ...). */

@@ -322,7 +322,7 @@ static void
 child_settle_loss(struct fe_child *c)
 {
 	struct fe_socket *k = c->socket;
-	bool tell = c->up && route_child_is_live(k->route, c->slot);
+	bool tell = c->up; /* also one that is only joining */
 	char why[sizeof(c->why)];
 
 	memcpy(why, c->why, sizeof(why));

@@ -456,6 +456,31 @@ test_default_lost_busy(void **state)
 	rig_free(&g);
 }
 
+/* Up again without a word that it was down. */
+static void
+test_replaced(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 2, 0, NULL);
+	rig_negotiate(&g, "1.29.0");
+	rig_child(&g, 1, NEW, 0ull);
+	rig_clear(&g);
+	for (int i = 0; i < 2; i++) { /* once live, once joining */
+		route_child_up(g.r, 1, g.now);
+		if (i == 0)
+			rig_want_client(&g, CLOSE, "TcpSteal", 1ull);
+		rig_want_child(&g, 1, "{'SwitchProtocolVersion':'1.29.0'}");
+		rig_want_nothing(&g);
+	}
+	rig_child(&g, 1, "{'SwitchProtocolVersionResponse':'1.29.0'}");
+	assert_true(route_child_is_live(g.r, 1));
+	route_child_up(g.r, 0, g.now);
+	assert_int_equal(g.drop, ROUTE_DROP_DEFAULT_LOST);
+	rig_free(&g);
+}
+
 /* ---- the beginning and the end ---- */
 
 static void
@@ -562,6 +587,7 @@ main(void)
 	    cmocka_unit_test(test_many_open),
 	    cmocka_unit_test(test_default_lost),
 	    cmocka_unit_test(test_default_lost_busy),
+	    cmocka_unit_test(test_replaced),
 	    cmocka_unit_test(test_start),
 	    cmocka_unit_test(test_end),
 	    cmocka_unit_test(test_config),
