@@ -12,39 +12,13 @@
  */
 #include "config.h"
 
-#include "route/route_int.h"
-
-#include "lib/log.h"
+#include "route/pieces.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* An id is at most 9 bytes; while unknown, its first 8 may have come. */
 enum { HOLD_BACK = 8 };
-
-enum in_mode {
-	IN_HEAD,  /* where it goes is not known yet */
-	IN_WHOLE, /* kept until complete, then handled here */
-	IN_PASS,
-	IN_SKIP, /* nothing more of it is wanted */
-};
-
-struct route_in {
-	struct pm_scan scan;
-	const struct route_row *row;
-	struct buf held; /* bytes that did not go on yet */
-	enum in_mode mode;
-	bool complete;
-	bool began;    /* a piece went out */
-	bool map;      /* the id is still to be rewritten */
-	bool mapped;   /* into id */
-	uint64_t sent; /* bytes of the message before held */
-	uint64_t id;   /* the rewritten one */
-	size_t pooled; /* taken from the pool */
-	int src;       /* the slot it came from; -1 = the client */
-	int slot;      /* whose id space and, from the client, receiver */
-	enum route_path path; /* it came on */
-};
 
 static void
 in_init(struct route_in *in, int src, enum route_path path)
@@ -108,8 +82,8 @@ rt_in_lose_child(struct route *r, int slot)
 
 /* ---- what is wrong ---- */
 
-static int
-in_fail(
+int
+rt_in_fail(
     struct route *r, struct route_in *in, enum err_code code, const char *what)
 {
 	if (in->src < 0) {
@@ -127,186 +101,6 @@ in_fail(
 	    "its message (%s) %s",
 	    pm_kind_name(PM_DAEMON, pm_scan_route(&in->scan)->kind), what);
 	return r->dead ? -ERR_CLOSED : -ERR_INVALID;
-}
-
-/* ---- ids ---- */
-
-/* The agent's id is out of room: it loses this connection at once. */
-static void
-in_refuse(struct route *r, struct route_in *in, uint64_t agent_id)
-{
-	struct buf b;
-
-	buf_init(&b, 64);
-	r->stats.refused_conns++;
-	if (pm_put_unsubscribe_connection(&b,
-		pm_scan_route(&in->scan)->space == PM_SPACE_MIRROR
-		    ? PM_ClientMessage_Tcp
-		    : PM_ClientMessage_TcpSteal,
-		agent_id) == 0)
-		rt_own_to_child(r, in->src, buf_span(&b));
-	buf_free(&b);
-	in->mode = IN_SKIP;
-}
-
-static bool
-opens_id(const struct route_row *row, const struct pm_route *m)
-{
-	if (!(row->flags & ROW_OPEN))
-		return false;
-	return row->open_sub2 == 0 ||
-	       (m->sub2 < 8 && (row->open_sub2 & (1u << m->sub2)) != 0);
-}
-
-/* A child's id, now known, becomes the client's. */
-static int
-map_up(struct route *r, struct route_in *in)
-{
-	const struct pm_route *m = pm_scan_route(&in->scan);
-	struct ids *s;
-	uint64_t value;
-	int rc;
-
-	s = &r->child[in->src]->ids[rt_ids_index(m->space)];
-	if (rt_ids_to_client(s, r->cfg.n_slots, in->src, m->id, &in->id) < 0)
-		return in_fail(r, in, ERR_INVALID,
-		    "carries a connection id that is too large");
-	in->mapped = true;
-	value = m->id + s->base;
-	if (in->row->flags & ROW_CLOSE)
-		rt_ids_close(s, value);
-	if (!opens_id(in->row, m))
-		return 0;
-	rc = rt_ids_open(s, value);
-	if (rc == 0)
-		return 0;
-	if (in->began)
-		return in_fail(r, in, ERR_TOO_BIG,
-		    "opens more connections than can be kept");
-	in_refuse(r, in, m->id);
-	return 0;
-}
-
-/* The client's id, now known, becomes the child's; finds the child. */
-static void
-map_down(struct route *r, struct route_in *in)
-{
-	const struct pm_route *m = pm_scan_route(&in->scan);
-	int slot = (int)(m->id % (uint64_t)r->cfg.n_slots);
-	struct child *c = rt_child_at(r, slot);
-	int i = rt_ids_index(m->space);
-
-	if (c == NULL || c->state != CHILD_LIVE ||
-	    !rt_ids_to_agent(&c->ids[i], r->cfg.n_slots, m->id, &in->id)) {
-		r->stats.dropped_late++;
-		in->mode = IN_SKIP;
-		return;
-	}
-	if (in->row->flags & ROW_CLOSE)
-		rt_ids_close(&c->ids[i], in->id + c->ids[i].base);
-	in->slot = slot;
-	in->mapped = true;
-	in->mode = IN_PASS;
-}
-
-/* ---- where it goes ---- */
-
-static bool
-head_is_enough(const struct route_in *in)
-{
-	const struct pm_route *m = pm_scan_route(&in->scan);
-
-	if (!m->head_known)
-		return false;
-	if (!(rt_table_row(in->scan.dir, m)->flags & ROW_MAP) || m->id_known)
-		return true;
-	return in->src >= 0 && m->id_last;
-}
-
-static void
-skip_kind(struct route *r, struct route_in *in)
-{
-	r->stats.dropped_kind++;
-	in->mode = IN_SKIP;
-	log_debug("message dropped session=%llx slot=%d kind=%s",
-	    (unsigned long long)r->cfg.session_id, in->src,
-	    pm_kind_name(in->scan.dir, pm_scan_route(&in->scan)->kind));
-}
-
-static bool
-is_stateful(const struct route_row *row)
-{
-	return row->dest == DEST_DEFAULT || row->dest == DEST_FROM_DEFAULT;
-}
-
-/* A frontend sends each kind on its path; else two could meet at a child. */
-static bool
-wrong_path(const struct route *r, const struct route_in *in)
-{
-	return (in->src < 0 ? r->cfg.split_client : r->cfg.split_children) &&
-	       is_stateful(in->row) != (in->path == ROUTE_STATEFUL);
-}
-
-static int
-decide_client(struct route *r, struct route_in *in)
-{
-	if (wrong_path(r, in))
-		return in_fail(r, in, ERR_INVALID, "came on the wrong path");
-	if (in->row->admit != NULL && !in->row->admit(r, in->src)) {
-		skip_kind(r, in);
-	} else if (in->row->handle != NULL) {
-		in->mode = IN_WHOLE;
-	} else if (in->row->dest == DEST_OWN) {
-		in->map = true;
-		map_down(r, in);
-	} else if (in->row->dest == DEST_DEFAULT) {
-		in->slot = r->cfg.default_slot;
-		in->mode = rt_child_live(r, in->slot) ? IN_PASS : IN_SKIP;
-	} else {
-		skip_kind(r, in);
-	}
-	return 0;
-}
-
-static void
-skip_stateful(struct route *r, struct route_in *in)
-{
-	r->stats.dropped_stateful++;
-	in->mode = IN_SKIP;
-	log_debug("answer of a child that was not asked session=%llx slot=%d",
-	    (unsigned long long)r->cfg.session_id, in->src);
-}
-
-static int
-decide_child(struct route *r, struct route_in *in)
-{
-	const struct pm_route *m = pm_scan_route(&in->scan);
-	const struct route_row *row = in->row;
-
-	if (is_stateful(row) && in->src != r->cfg.default_slot)
-		skip_stateful(r, in);
-	else if (wrong_path(r, in))
-		skip_kind(r, in);
-	else if (!rt_child_live(r, in->src) && !(row->flags & ROW_JOINING))
-		skip_kind(r, in);
-	else if (row->dest == DEST_DROP ||
-		 (row->admit != NULL && !row->admit(r, in->src)))
-		skip_kind(r, in);
-	else if (row->handle != NULL)
-		in->mode = IN_WHOLE;
-	else
-		in->mode = IN_PASS;
-	in->map = in->mode == IN_PASS && (row->flags & ROW_MAP) != 0;
-	if (in->map && m->id_known)
-		return map_up(r, in);
-	return 0;
-}
-
-static int
-in_decide(struct route *r, struct route_in *in)
-{
-	in->row = rt_table_row(in->scan.dir, pm_scan_route(&in->scan));
-	return in->src >= 0 ? decide_child(r, in) : decide_client(r, in);
 }
 
 /* ---- bytes on ---- */
@@ -369,7 +163,7 @@ in_pass(struct route *r, struct route_in *in, struct span b)
 		size_t idx = (size_t)(m->id_offset - in->sent);
 
 		if (!in->mapped) {
-			rc = map_up(r, in);
+			rc = rt_in_map_up(r, in);
 			if (rc < 0 || in->mode == IN_SKIP)
 				return rc;
 		}
@@ -390,7 +184,7 @@ in_pass(struct route *r, struct route_in *in, struct span b)
 	if (r->dead)
 		return -ERR_CLOSED;
 	if (in_keep(in, b, to) < 0)
-		return in_fail(r, in, ERR_NOMEM, "finds no memory");
+		return rt_in_fail(r, in, ERR_NOMEM, "finds no memory");
 	return 0;
 }
 
@@ -408,17 +202,17 @@ in_hold(struct route *r, struct route_in *in, struct span b)
 			in->mode = IN_SKIP;
 			return 0;
 		}
-		return in_fail(
+		return rt_in_fail(
 		    r, in, ERR_TOO_BIG, "is larger than can be kept whole");
 	}
 	if (late && r->ops.pool_take != NULL) {
 		if (!r->ops.pool_take(r->arg, b.n))
-			return in_fail(r, in, ERR_TOO_BIG,
+			return rt_in_fail(r, in, ERR_TOO_BIG,
 			    "finds the daemon's pool empty");
 		in->pooled += b.n;
 	}
 	if (buf_append(&in->held, b.p, b.n) < 0)
-		return in_fail(r, in, ERR_NOMEM, "finds no memory");
+		return rt_in_fail(r, in, ERR_NOMEM, "finds no memory");
 	return 0;
 }
 
@@ -453,13 +247,13 @@ in_feed(struct route *r, struct route_in *in, struct span b, bool last)
 		return 0; /* bytes behind a message do not count */
 	rc = pm_scan_feed(&in->scan, b.p, b.n, &used, &e);
 	if (rc != 0 && rc != -ERR_TRUNCATED)
-		return in_fail(r, in, ERR_INVALID, e.text);
+		return rt_in_fail(r, in, ERR_INVALID, e.text);
 	in->complete = rc == 0;
 	if (last && !in->complete) /* before anybody gets a part of it */
-		return in_fail(r, in, ERR_INVALID, "ends early");
+		return rt_in_fail(r, in, ERR_INVALID, "ends early");
 	b.n = used;
-	if (in->mode == IN_HEAD && head_is_enough(in)) {
-		rc = in_decide(r, in);
+	if (in->mode == IN_HEAD && rt_in_head_is_enough(in)) {
+		rc = rt_in_decide(r, in);
 		if (rc < 0)
 			return rc;
 	}
@@ -488,7 +282,7 @@ in_take(struct route *r, struct route_in **at, struct route_in *fresh,
 	int rc;
 
 	if (first != (in == NULL))
-		return in_fail(r, fresh, ERR_INVALID,
+		return rt_in_fail(r, fresh, ERR_INVALID,
 		    first ? "begins within another one" : "has no beginning");
 	if (first && last) {
 		rc = in_feed(r, fresh, b, true);
@@ -499,7 +293,8 @@ in_take(struct route *r, struct route_in **at, struct route_in *fresh,
 	if (first) {
 		in = malloc(sizeof(*in));
 		if (in == NULL)
-			return in_fail(r, fresh, ERR_NOMEM, "finds no memory");
+			return rt_in_fail(
+			    r, fresh, ERR_NOMEM, "finds no memory");
 		*in = *fresh;
 		*at = in;
 	}

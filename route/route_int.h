@@ -4,6 +4,7 @@
  *
  * emit.c    bytes out, own messages behind a large one, holding the sources
  * pieces.c  bytes in: whole messages and pieces, scanning, rewriting ids
+ * decide.c  where a message goes once its head is known
  * table.c   the table: where each kind goes
  * kinds.c   the small handlers of the table
  * ids.c     id arithmetic and the ids that are open
