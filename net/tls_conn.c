@@ -42,7 +42,7 @@ conn_release(struct tls_conn *c)
 {
 	ev_io_free(&c->io);
 	ev_timer_free(&c->timer);
-	ev_timer_free(&c->kick);
+	ev_timer_cancel(c->kick);
 	SSL_free(c->ssl);
 	c->ssl = NULL;
 	tls_ctx_free(&c->ctx);
@@ -57,7 +57,9 @@ void
 conn_destroy(struct tls_conn *c)
 {
 	conn_release(c);
+	ev_timer_free(&c->kick);
 	X509_free(c->verdict.cert);
+	free(c->untold);
 	free(c);
 }
 
@@ -69,7 +71,30 @@ conn_end(struct tls_conn *c, const struct err *e)
 		return;
 	c->state = CLOSED;
 	conn_release(c);
+	if (c->cbs.on_close != NULL) {
+		c->cbs.on_close(c->arg, e);
+		return;
+	}
+	c->untold = malloc(sizeof(*e)); /* for the next owner */
+	if (c->untold != NULL)
+		*c->untold = *e;
+}
+
+/* The end came between two owners: tell the new one. */
+static void
+conn_tell(struct tls_conn *c)
+{
+	struct err *e = c->untold;
+
+	if (e == NULL || c->cbs.on_close == NULL)
+		return;
+	c->untold = NULL;
+	c->running = true;
 	c->cbs.on_close(c->arg, e);
+	c->running = false;
+	free(e);
+	if (c->freed)
+		conn_destroy(c);
 }
 
 static void
@@ -95,7 +120,9 @@ conn_on_kick(void *arg)
 {
 	struct tls_conn *c = arg;
 
-	if (c->state != HANDSHAKE) /* that one waits for the socket */
+	if (c->state == CLOSED)
+		conn_tell(c);
+	else if (c->state != HANDSHAKE) /* that one waits for the socket */
 		conn_run(c);
 }
 
@@ -176,7 +203,7 @@ conn_show(struct tls_conn *c)
 {
 	do {
 		c->show = false;
-		if (c->in.len > 0)
+		if (c->in.len > 0 && c->cbs.on_read != NULL)
 			c->cbs.on_read(c->arg, &c->in);
 	} while (conn_live(c) && c->state == OPEN && !c->paused && c->show);
 }

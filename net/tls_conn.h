@@ -118,7 +118,9 @@ struct tls_conn *tls_conn_plain_new(struct ev_loop *loop, int fd,
 void tls_conn_free(struct tls_conn **c);
 /*
  * Hands the connection to another owner: what stands in the input buffer is
- * shown to the new on_read at once (from the loop). cbs is copied.
+ * shown to the new on_read at once (from the loop). cbs is copied. A connection
+ * may be made with empty callbacks and bound later: nothing is lost, the end
+ * included.
  */
 void tls_conn_set_cbs(
     struct tls_conn *c, const struct tls_conn_cbs *cbs, void *arg);

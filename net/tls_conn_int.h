@@ -32,8 +32,9 @@ struct tls_conn {
 	uint64_t last_sent_ms;
 	uint32_t handshake_timeout_ms;
 	struct tls_verdict verdict;
-	bool try_read; /* there may be input */
-	bool show;     /* show the input buffer even if nothing came */
+	struct err *untold; /* the end, when nobody was there to hear it */
+	bool try_read;      /* there may be input */
+	bool show;          /* show the input buffer even if nothing came */
 	bool paused;
 	bool eof;
 	bool end_wanted; /* shutdown was asked for during the handshake */

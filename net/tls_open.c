@@ -165,7 +165,9 @@ tls_conn_set_cbs(struct tls_conn *c, const struct tls_conn_cbs *cbs, void *arg)
 	c->cbs = *cbs;
 	c->arg = arg;
 	c->show = true;
-	if (c->kick != NULL)
+	if (c->state == CLOSED && c->untold != NULL)
+		ev_timer_set(c->kick, 0);
+	else if (c->kick != NULL)
 		conn_kick(c);
 }
 

@@ -14,6 +14,7 @@
 
 enum {
 	CLOSE_WAIT_MS = 2000,
+	SUSPECT_MS = 20,
 	PONGS_MAX = 512,
 };
 
@@ -96,9 +97,16 @@ on_timer(void *arg)
 	if (ws->paused)
 		ws->heard_ms = now; /* we do not listen */
 	if (ws->pinged && now - ws->heard_ms >= ws->opts.silence_ms) {
-		ws_silent(ws);
+		/* We may have been stopped ourselves: read what waits first. */
+		if (ws->suspect) {
+			ws_silent(ws);
+			return;
+		}
+		ws->suspect = true;
+		ev_timer_set(ws->timer, SUSPECT_MS);
 		return;
 	}
+	ws->suspect = false;
 	ws->pinged = ws_put(ws, WS_PING, true, NULL, 0) == 0;
 	ev_timer_set(ws->timer, ws->opts.ping_interval_ms);
 }

@@ -23,6 +23,7 @@ struct ws_conn {
 	uint16_t close_code; /* of the peer */
 	bool dropping;
 	bool pinged;
+	bool suspect;        /* silent for too long; one more look */
 	uint64_t heard_ms;   /* when anything came last */
 	unsigned pongs;      /* queued since anything was sent */
 	struct err *failure; /* what to tell when the connection has ended */

@@ -653,6 +653,36 @@ test_new_owner(void **state)
 	buf_free(&next.got);
 }
 
+/* Made without an owner; both data and the end wait for the first one. */
+static void
+test_owner_comes_late(void **state)
+{
+	static const struct tls_conn_cbs none;
+	struct world *w = *state;
+	struct tls_conn_cbs cbs = cbs_of(&w->s), ccbs = cbs_of(&w->c);
+	int fd[2];
+
+	for (int ended = 0; ended < 2; ended++) {
+		fix_pair(fd);
+		w->s.c =
+		    tls_conn_plain_new(w->loop, fd[0], NULL, &none, NULL, NULL);
+		w->c.c = tls_conn_plain_new(
+		    w->loop, fd[1], NULL, &ccbs, &w->c, NULL);
+		assert_int_equal(tls_conn_write(w->c.c, "abc", 3), 0);
+		fix_settle(w->loop, 20);
+		if (ended) {
+			tls_conn_free(&w->c.c);
+			fix_settle(w->loop, 20);
+		}
+		w->s.want = 3;
+		tls_conn_set_cbs(w->s.c, &cbs, &w->s);
+		fix_run(w->loop, ended ? &w->s.closed : &w->s.done, 5000);
+		tls_conn_free(&w->s.c);
+		tls_conn_free(&w->c.c);
+	}
+	assert_int_equal(w->s.e.code, ERR_CLOSED);
+}
+
 static void
 test_system_roots(void **state)
 {
@@ -709,6 +739,7 @@ main(void)
 	    T(test_free_inside),
 	    T(test_linger_bound),
 	    T(test_new_owner),
+	    T(test_owner_comes_late),
 	    T(test_system_roots),
 	};
 

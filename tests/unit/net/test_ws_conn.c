@@ -22,6 +22,8 @@ struct side {
 	struct buf got;   /* of the message under way, then whole */
 	EVP_MD_CTX *hash; /* of all pieces, when not NULL */
 	size_t bytes, pieces, messages, drained, sent;
+	size_t want; /* enough is set at so many messages */
+	bool enough;
 	bool in_message, message, drain, closed, clean;
 	bool echo, pause_each, free_on_piece;
 	uint16_t code;
@@ -63,6 +65,7 @@ on_piece(void *arg, struct ws_conn *ws, struct span b, bool first, bool last)
 	x->in_message = !last;
 	x->messages += last;
 	x->message = x->message || last;
+	x->enough = x->messages >= x->want;
 	if (x->echo)
 		assert_int_equal(ws_send_piece(ws, b.p, b.n, first, last), 0);
 	if (x->pause_each)
@@ -492,6 +495,7 @@ test_order_rules(void **state)
 	uint8_t *huge = calloc(1, WS_MAX_FRAME + 1);
 
 	assert_non_null(huge);
+	w->s.want = 2;
 	start(w, true);
 	assert_int_equal(
 	    ws_send_piece(w->c.ws, "x", 1, false, true), -ERR_CONFLICT);
@@ -501,8 +505,7 @@ test_order_rules(void **state)
 	assert_int_equal(
 	    ws_send(w->c.ws, huge, WS_MAX_FRAME + 1), -ERR_TOO_BIG);
 	assert_int_equal(ws_send_piecev(w->c.ws, NULL, 0, true, true), 0);
-	fix_run(w->loop, &w->s.message, 5000);
-	fix_settle(w->loop, 10);
+	fix_run(w->loop, &w->s.enough, 5000);
 	assert_int_equal(w->s.messages, 2);
 	assert_int_equal(w->s.bytes, 4);
 	free(huge);
@@ -527,8 +530,9 @@ test_slow_reader(void **state)
 	assert_int_equal(rc, -ERR_TOO_BIG);
 	assert_int_equal(w->c.messages, 0);
 	ws_resume(w->c.ws);
+	w->c.want = n - 1;
 	fix_run(w->loop, &w->s.drain, 20000);
-	fix_settle(w->loop, 50);
+	fix_run(w->loop, &w->c.enough, 20000);
 	assert_int_equal(w->c.messages, n - 1);
 	free(piece);
 }
@@ -731,9 +735,9 @@ test_pings(void **state)
 	struct world *w = *state;
 
 	w->copts.ping_interval_ms = 15;
-	w->copts.silence_ms = 200;
+	w->copts.silence_ms = 300;
 	start(w, true);
-	fix_settle(w->loop, 400);
+	fix_settle(w->loop, 600);
 	assert_false(w->c.closed);
 	assert_false(w->s.closed);
 	ws_conn_free(&w->c.ws);
