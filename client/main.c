@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/cmd_admin.h"
 #include "client/cmd_exec.h"
 #include "client/cmd_proto.h"
 
@@ -14,6 +15,11 @@ struct cli_command {
 static const struct cli_command commands[] = {
     {"exec", cli_cmd_exec, "a local program in place of a target"},
     {"proto", cli_cmd_proto, "messages of the mirrord protocol as JSON"},
+    {"kubeconfig", cli_cmd_kubeconfig, "a user's way in (administrators)"},
+    {"token", cli_cmd_token, "a bearer token (administrators)"},
+    {"revoke", cli_cmd_revoke, "end certificates and tokens (administrators)"},
+    {"check-config", cli_cmd_check_config,
+	"what is wrong with a tributaryd.yaml"},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
