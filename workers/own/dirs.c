@@ -56,8 +56,8 @@ instance_dir(struct worker *w, const char *key, struct err *e)
 		(void)err_sys(e, errno, "cannot open %s %s", key, path);
 		return -1;
 	}
-	int fd = sub_dir(
-	    top, json_str(w->config, "instance", w->instance), 0755, e);
+	int fd =
+	    sub_dir(top, json_str(w->config, "instance", w->instance), 0755, e);
 	(void)close(top);
 	return fd;
 }

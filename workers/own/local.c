@@ -249,6 +249,19 @@ on_later(void *arg)
 		own_slot_reached(slot, OWN_SLOT_UP);
 }
 
+static void
+tell_streams(struct own_local *l, const char *replica, bool up)
+{
+	int i = own_local_slot(l, replica);
+	struct own_agent *a = i < 0 ? NULL : agent_of(l, i);
+	if (a == NULL || a->state != (up ? OWN_AGENT_UP : OWN_AGENT_NONE))
+		return;
+	LIST_FOR_EACH_SAFE (k, &l->streams) {
+		own_stream_replica(
+		    LIST_ENTRY(k, struct own_stream, node), i, up);
+	}
+}
+
 void
 own_local_changed(struct own *own, const char *target, const char *replica)
 {
@@ -258,17 +271,9 @@ own_local_changed(struct own *own, const char *target, const char *replica)
 		if (l == NULL || s->phase == OWN_TERMINATING ||
 		    strcmp(l->target, target) != 0)
 			continue;
-		int i = own_local_slot(l, replica);
-		struct own_agent *a = i < 0 ? NULL : agent_of(l, i);
-		bool up = a != NULL && a->state == OWN_AGENT_UP;
-		bool down = a != NULL && a->state == OWN_AGENT_NONE;
-		LIST_FOR_EACH_SAFE (k, &l->streams) {
-			struct own_stream *st =
-			    LIST_ENTRY(k, struct own_stream, node);
-			if (up || down)
-				own_stream_replica(st, i, up);
-		}
+		tell_streams(l, replica, false);
 		own_local_ensure(l->slot);
+		tell_streams(l, replica, true);
 		ev_timer_set(l->later, 0);
 	}
 }

@@ -117,6 +117,7 @@ struct own_stream {
 	struct own_path path[ROUTE_PATHS];
 	struct route *route; /* NULL while it waits for an agent */
 	struct own_leg *leg[OWN_REPLICA_SLOTS];
+	uint64_t reopen_at_ms[OWN_REPLICA_SLOTS]; /* 0 = not */
 	struct ev_timer *later;
 	uint64_t wait_until_ms;
 	bool over; /* must be ended, see code and why */

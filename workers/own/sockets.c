@@ -11,8 +11,8 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/str.h"
-#include "workers/own/handlers.h"
 #include "protocol/pm_scan.h"
+#include "workers/own/handlers.h"
 #include "workers/own/own.h"
 
 void

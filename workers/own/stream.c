@@ -21,7 +21,11 @@
 
 #define OWN_VERSION "1.29.0"
 
-enum { PIECES_MAX = 2 * IPC_WINDOW_MAX_BYTES + 65536, OUT_MAX = 1 << 20 };
+enum {
+	LEG_REOPEN_MS = 1000,
+	PIECES_MAX = 2 * IPC_WINDOW_MAX_BYTES + 65536,
+	OUT_MAX = 1 << 20
+};
 
 void
 own_stream_kick(struct own_stream *st)
@@ -176,6 +180,7 @@ leg_close(struct own_stream *st, int slot, const char *why)
 	if (st->leg[slot] == NULL)
 		return;
 	own_leg_free(&st->leg[slot]);
+	st->reopen_at_ms[slot] = clock_mono_ms() + LEG_REOPEN_MS;
 	if (st->route != NULL && !route_is_dead(st->route))
 		route_child_down(st->route, slot, why, clock_mono_ms());
 }
@@ -371,6 +376,19 @@ reap_legs(struct own_stream *st)
 	return true;
 }
 
+/* An agent that is there and has no stream gets one, not too soon. */
+static void
+reopen_legs(struct own_stream *st, uint64_t now)
+{
+	for (int i = 0; i < OWN_REPLICA_SLOTS; i++) {
+		if (st->reopen_at_ms[i] == 0 || st->reopen_at_ms[i] > now)
+			continue;
+		st->reopen_at_ms[i] = 0;
+		if (st->local->replica[i] != NULL)
+			leg_open(st, i);
+	}
+}
+
 static void
 arm(struct own_stream *st)
 {
@@ -379,6 +397,10 @@ arm(struct own_stream *st)
 					: route_next_deadline(st->route);
 	if (congested(st) && now + OWN_LEG_STUCK_MS < at)
 		at = now + OWN_LEG_STUCK_MS;
+	for (int i = 0; i < OWN_REPLICA_SLOTS; i++) {
+		if (st->reopen_at_ms[i] != 0 && st->reopen_at_ms[i] < at)
+			at = st->reopen_at_ms[i];
+	}
 	if (at != UINT64_MAX)
 		ev_timer_set(st->later, at > now ? at - now : 0);
 }
@@ -393,6 +415,8 @@ on_later(void *arg)
 	if (st->route != NULL && !st->over) {
 		if (reap_legs(st) && route_next_deadline(st->route) <= now)
 			route_tick(st->route, now);
+		if (!st->over)
+			reopen_legs(st, now);
 		for (int i = 0; i < ROUTE_PATHS; i++)
 			pump_client(&st->path[i]);
 		for (int i = 0; i < OWN_REPLICA_SLOTS && !st->over; i++) {
