@@ -29,8 +29,8 @@ rt_version_set(char out[VERSION_BYTES], struct pm_str s, struct err *e)
 	if (s.n >= VERSION_BYTES)
 		return err_set(
 		    e, ERR_TOO_BIG, "the version's text is too long");
+	memset(out, 0, VERSION_BYTES);
 	memcpy(out, s.p, s.n);
-	out[s.n] = '\0';
 	return 0;
 }
 

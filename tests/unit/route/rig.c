@@ -268,7 +268,7 @@ to_json(char *out, size_t cap, const char *s, uint64_t id)
 			n += (size_t)snprintf(out + n, cap - n, "\"%llu\"",
 			    (unsigned long long)id);
 		else
-			out[n++] = *s == '\'' ? '"' : *s;
+			out[n++] = (char)(*s == '\'' ? '"' : *s);
 	}
 	assert_int_equal(*s, '\0');
 	out[n] = '\0';
