@@ -50,16 +50,13 @@ rt_child_excuse(struct route *r, int slot)
 	r->dirty = true;
 }
 
-void
-route_child_alive(struct route *r, int slot, uint64_t now_ms)
+bool
+rt_child_waits(struct route *r, int slot)
 {
-	const struct child *c = rt_child_at(r, slot);
-
-	if (r->dead || r->gone || c == NULL || c->state == CHILD_DOWN)
-		return;
-	rt_enter(r, now_ms);
+	if (r->ops.child_waits == NULL || !r->ops.child_waits(r->arg, slot))
+		return false;
 	rt_child_excuse(r, slot);
-	rt_leave(r);
+	return true;
 }
 
 /* ---- up ---- */

@@ -161,7 +161,7 @@ rt_ping_tick(struct route *r)
 	{
 		const struct child *c = r->child[s];
 
-		if (silence_at(r, c) <= r->now) {
+		if (silence_at(r, c) <= r->now && !rt_child_waits(r, s)) {
 			rt_child_fail(r, s, ROUTE_FAIL_SILENT,
 			    "nothing was heard of it for %u s",
 			    r->cfg.silence_ms / 1000);

@@ -139,6 +139,12 @@ struct route_ops {
 	/* Optional. A child takes part again (or first) from now on. */
 	void (*child_live)(void *arg, int slot);
 	/*
+	 * Optional. Bytes of this child wait at the owner, because the client
+	 * takes none: it is neither silent nor slow. Asked before a child is
+	 * given up for that.
+	 */
+	bool (*child_waits)(void *arg, int slot);
+	/*
 	 * Optional: the daemon-wide pool for assembled client messages. false
 	 * refuses (the socket is dropped). What was taken is given back.
 	 */
@@ -232,11 +238,6 @@ void route_child_up(struct route *r, int slot, uint64_t now_ms);
 /* A child's stream ended. why is shown to the developer ("reset", ...). */
 void route_child_down(
     struct route *r, int slot, const char *why, uint64_t now_ms);
-/*
- * Bytes of this child have arrived that cannot be fed yet (no room at the
- * client): it is not silent.
- */
-void route_child_alive(struct route *r, int slot, uint64_t now_ms);
 /* The client's socket ended: nothing is emitted any more. */
 void route_client_gone(struct route *r);
 /* End the session from our side: DaemonMessage Close(text), then drop. */

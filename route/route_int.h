@@ -355,6 +355,8 @@ void rt_child_take_part(struct route *r, int slot);
 void rt_child_lose(struct route *r, int slot, const char *why);
 /* It could not speak until now: its time limits begin again. */
 void rt_child_excuse(struct route *r, int slot);
+/* The owner has bytes of it that it cannot feed; then it is excused. */
+bool rt_child_waits(struct route *r, int slot);
 /* Lose it and tell the owner to close it. */
 void rt_child_fail(struct route *r, int slot, enum route_fail reason,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));

@@ -390,19 +390,28 @@ rt_subs_progress(struct route *r)
 
 /* ---- time limits ---- */
 
+/* The default owes an answer for too long; false: it is given up. */
+static bool
+default_in_time(struct route *r, struct sub *s)
+{
+	if (!s->merging || s->decided || !default_waits(r, s) ||
+	    r->now < s->default_deadline)
+		return true;
+	if (rt_child_waits(r, r->cfg.default_slot)) {
+		s->default_deadline = r->now + r->cfg.default_ms;
+		return true;
+	}
+	rt_child_fail(r, r->cfg.default_slot, ROUTE_FAIL_SLOW,
+	    "it does not answer about port %u", s->port);
+	return false;
+}
+
 void
 rt_subs_tick(struct route *r)
 {
-	LIST_FOR_EACH (n, &r->subs) {
-		const struct sub *s = LIST_ENTRY(n, struct sub, link);
-
-		if (s->merging && !s->decided && default_waits(r, s) &&
-		    r->now >= s->default_deadline) {
-			rt_child_fail(r, r->cfg.default_slot, ROUTE_FAIL_SLOW,
-			    "it does not answer about port %u", s->port);
+	LIST_FOR_EACH (n, &r->subs)
+		if (!default_in_time(r, LIST_ENTRY(n, struct sub, link)))
 			return;
-		}
-	}
 	rt_subs_progress(r);
 	rt_subs_retry(r);
 }

@@ -266,7 +266,8 @@ void
 rt_version_tick(struct route *r)
 {
 	for (int s = 0; s < r->cfg.n_slots; s++)
-		if (child_version_deadline(r, s) <= r->now)
+		if (child_version_deadline(r, s) <= r->now &&
+		    !rt_child_waits(r, s))
 			rt_child_fail(r, s, ROUTE_FAIL_SLOW,
 			    "it does not answer about its protocol version");
 }

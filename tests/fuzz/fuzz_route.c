@@ -230,7 +230,7 @@ other(struct route *r, int slot, uint8_t what, uint64_t now)
 		route_condition_set(r, slot, "something is missing");
 		return;
 	case 2:
-		route_child_alive(r, slot, now);
+		route_set_name(r, slot, "a new name");
 		return;
 	case 3:
 		route_set_settled(r, "1.22.0", NULL);

@@ -119,6 +119,21 @@ on_child_failed(void *arg, int slot, enum route_fail reason, const char *why)
 }
 
 static bool
+on_child_waits(void *arg, int slot)
+{
+	struct fe_socket *k = arg;
+
+	for (int i = 0; i < ROUTE_PATHS; i++) {
+		const struct fe_inlet *in = &k->children[slot].path[i];
+
+		if (!ipc_pieces_empty(&in->queue) ||
+		    route_feed_waits(&in->feed))
+			return true;
+	}
+	return false;
+}
+
+static bool
 on_pool_take(void *arg, size_t n)
 {
 	struct fe_socket *k = arg;
@@ -146,6 +161,7 @@ static const struct route_ops socket_route_ops = {
     .subscription = on_subscription,
     .drop_client = on_drop_client,
     .child_failed = on_child_failed,
+    .child_waits = on_child_waits,
     .pool_take = on_pool_take,
     .pool_give = on_pool_give,
 };

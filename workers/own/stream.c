@@ -141,6 +141,13 @@ child_failed(void *arg, int slot, enum route_fail reason, const char *why)
 	own_stream_kick(st);
 }
 
+static bool
+child_waits(void *arg, int slot)
+{
+	const struct own_stream *st = arg;
+	return st->leg[slot] != NULL && st->leg[slot]->in.len > 0;
+}
+
 static const struct route_ops route_ops = {
     .to_child = to_child,
     .to_client = to_client,
@@ -151,6 +158,7 @@ static const struct route_ops route_ops = {
     .subscription = subscription,
     .drop_client = drop_client,
     .child_failed = child_failed,
+    .child_waits = child_waits,
 };
 
 /* ---- legs ---- */

@@ -168,6 +168,12 @@ on_child_live(void *arg, int slot)
 }
 
 static bool
+on_child_waits(void *arg, int slot)
+{
+	return ((struct rig *)arg)->waits[slot];
+}
+
+static bool
 on_pool_take(void *arg, size_t n)
 {
 	struct rig *g = arg;
@@ -203,6 +209,7 @@ rig_new(struct rig *g, int n, int dflt, const struct route_config *cfg)
 	    .drop_client = on_drop_client,
 	    .child_failed = on_child_failed,
 	    .child_live = on_child_live,
+	    .child_waits = on_child_waits,
 	    .pool_take = on_pool_take,
 	    .pool_give = on_pool_give,
 	};

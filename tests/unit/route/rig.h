@@ -41,6 +41,7 @@ struct rig {
 	int settles;
 	int locked_port; /* may_subscribe refuses it */
 	int subs_added, subs_gone;
+	bool waits[ROUTE_SLOTS_MAX]; /* child_waits says so */
 	long pooled, pool_limit;
 };
 

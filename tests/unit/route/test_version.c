@@ -193,6 +193,16 @@ test_slow(void **state)
 	rig_want_client(&g, "{'SwitchProtocolVersionResponse':'1.22.0'}");
 	rig_want_nothing(&g);
 	rig_free(&g);
+	/* What it said lies at the owner: it is not slow. */
+	rig_init(&g, 2, 0, NULL);
+	g.waits[0] = g.waits[1] = true;
+	rig_client(&g, "{'SwitchProtocolVersion':'1.29.0'}");
+	rig_wait(&g, 30000);
+	assert_int_equal(g.fails[0] + g.fails[1], 0);
+	g.waits[1] = false;
+	rig_wait(&g, 2000);
+	assert_int_equal(g.fail[1], ROUTE_FAIL_SLOW);
+	rig_free(&g);
 	/* One that answers anew each time, lower or higher, has no longer. */
 	rig_init(&g, 2, 0, NULL);
 	rig_client(&g, "{'SwitchProtocolVersion':'1.29.0'}");
