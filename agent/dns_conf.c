@@ -225,6 +225,8 @@ host_line(struct dns_hosts *h, size_t *cap, char *line)
 			continue;
 		if (n > 1 && w[n - 1] == '.')
 			w[n - 1] = '\0';
+		if (w[0] == '.' || strstr(w, "..") != NULL || str_ends(w, "."))
+			continue; /* empty labels */
 		for (char *c = w; *c != '\0'; c++)
 			*c = (char)tolower((unsigned char)*c);
 		rc = host_add(h, cap, &a, w);

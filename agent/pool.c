@@ -33,6 +33,7 @@ struct pool {
 	size_t threads;
 	size_t idle;
 	size_t queued;
+	size_t busy; /* jobs that run */
 	bool stop;
 };
 
@@ -96,12 +97,14 @@ pool_thread(void *arg)
 		list_remove(&job->link);
 		p->queued--;
 		list_push(&p->running, &job->link);
+		p->busy++;
 		job->running = true;
 		job->thread = pthread_self();
 		pthread_mutex_unlock(&p->lock);
 		if (!atomic_load(&job->cancelled))
 			job->run(job);
 		pthread_mutex_lock(&p->lock);
+		p->busy--;
 		job->running = false;
 		list_remove(&job->link);
 		pool_finish(p, job);
@@ -306,7 +309,7 @@ pool_busy(struct pool *p)
 	size_t n;
 
 	pthread_mutex_lock(&p->lock);
-	n = p->threads - p->idle + p->queued;
+	n = p->busy + p->queued;
 	pthread_mutex_unlock(&p->lock);
 	return n;
 }

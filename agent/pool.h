@@ -47,7 +47,7 @@ int pool_submit(struct pool *p, struct pool_job *job);
  * called in either case, from the loop.
  */
 void pool_cancel(struct pool *p, struct pool_job *job);
-/* Threads that run a job now, and jobs that wait for one. */
+/* Jobs that run now or wait for a thread. */
 size_t pool_busy(struct pool *p);
 /*
  * Cancels all and waits up to wait_ms for the threads. 0, or -ERR_TIMEOUT
