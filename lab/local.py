@@ -23,6 +23,9 @@ def inspect():
     }
 
 
+PORT = int(sys.argv[1])
+
+
 class Local(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -30,7 +33,7 @@ class Local(http.server.BaseHTTPRequestHandler):
         if self.path == "/inspect":
             body = inspect()
         else:
-            body = {"answered_by": "local", "path": self.path}
+            body = {"answered_by": "local", "path": self.path, "port": PORT}
         data = json.dumps(body).encode() + b"\n"
         self.send_response(200)
         self.send_header("content-length", str(len(data)))
@@ -47,4 +50,4 @@ class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 256
 
 
-Server(("::", int(sys.argv[1])), Local).serve_forever()
+Server(("::", PORT), Local).serve_forever()
