@@ -1,13 +1,8 @@
 /*
- * paths: runDir/INSTANCE and stateDir/INSTANCE with the owners that the
- * workers need, and the lock that keeps a second daemon of the same instance
- * out.
- *
- *   run/      control.sock lock           root
- *   run/sessions/                         own cluster's worker
- *   state/closed/                         own cluster's worker
- *   state/keys/                           secrets
- *   state/credentials/NAME/...            root writes, secrets' group reads
+ * paths: runDir/INSTANCE and stateDir/INSTANCE, the lock that keeps a second
+ * daemon of the same instance out, and the rights of what an administrator
+ * puts into credentials/. The directories inside are made by the workers they
+ * belong to, before they give root away.
  */
 #include "config.h"
 
@@ -42,82 +37,56 @@ make_parents(const char *path, struct err *e)
 	return 0;
 }
 
-/* The directory, opened, with this mode and owner. */
+/* Root's, and open to be looked into. */
 static int
-make_dir(const struct sup *s, const char *path, mode_t mode, uid_t uid,
-    gid_t gid, struct err *e)
+make_dir(const struct sup *s, const char *path, struct err *e)
 {
 	int fd, rc = make_parents(path, e);
 
 	if (rc < 0)
 		return rc;
-	if (mkdir(path, mode) < 0 && errno != EEXIST)
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
 		return err_sys(e, errno, "cannot make %s", path);
 	fd = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return err_sys(e, errno, "cannot open %s", path);
-	if (fchmod(fd, mode) < 0 || (s->root && fchown(fd, uid, gid) < 0)) {
+	if (fchmod(fd, 0755) < 0 || (s->root && fchown(fd, 0, 0) < 0)) {
 		err_sys(e, errno, "cannot set the owner of %s", path);
 		close(fd);
 		return -ERR_SYS;
 	}
-	return fd;
-}
-
-/* Files of an earlier range of worker users become the worker's of today. */
-static void
-adopt_files(int dir_fd, uid_t uid)
-{
-	DIR *d = fdopendir(dup(dir_fd));
-	struct dirent *de;
-	struct stat st;
-
-	if (d == NULL)
-		return;
-	while ((de = readdir(d)) != NULL) {
-		if (fstatat(dir_fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) ==
-			0 &&
-		    S_ISREG(st.st_mode) && st.st_uid != uid &&
-		    fchownat(
-			dir_fd, de->d_name, uid, uid, AT_SYMLINK_NOFOLLOW) < 0)
-			log_warn("cannot give %s to its worker", de->d_name);
-	}
-	closedir(d);
-}
-
-static int
-worker_dir(struct sup *s, const char *base, const char *name,
-    enum ipc_role role, struct err *e)
-{
-	uid_t uid = sup_worker_uid(s->cfg, role, 0);
-	char path[PATH_MAX];
-	int fd;
-
-	if (str_fmt(path, sizeof(path), "%s/%s", base, name) < 0)
-		return err_set(e, ERR_TOO_BIG, "%s is too long", base);
-	fd = make_dir(s, path, 0700, uid, uid, e);
-	if (fd < 0)
-		return fd;
-	if (s->root)
-		adopt_files(fd, uid);
 	close(fd);
 	return 0;
 }
 
-/* One cluster's credentials: secrets may read, not write. */
+/*
+ * What an administrator made for himself alone becomes readable for secrets'
+ * group. A second name would let secrets, which may own the directory, ask
+ * for another file by this one.
+ */
 static void
-credential_dir(int dir_fd, gid_t gid)
+let_read(int fd, const char *name, const struct stat *st, mode_t want,
+    uid_t uid, gid_t gid)
+{
+	if ((st->st_uid == uid && (st->st_mode & 0400) != 0) ||
+	    (st->st_gid == gid && (st->st_mode & want) == want))
+		return;
+	if (fchown(fd, (uid_t)-1, gid) < 0 ||
+	    fchmod(fd, (st->st_mode & 07777) | want) < 0)
+		log_warn(
+		    "cannot let secrets read %s: %s", name, strerror(errno));
+}
+
+/* One cluster's credentials. */
+static void
+credential_dir(int dir_fd, const char *cluster, uid_t uid)
 {
 	static const char *const names[] = {
 	    "tls.crt", "tls.key", "ca.crt", "bearerToken"};
 	struct stat st;
 
-	if (fstat(dir_fd, &st) == 0 &&
-	    (st.st_gid != gid || (st.st_mode & 0777) != 0750) &&
-	    (fchown(dir_fd, 0, gid) < 0 || fchmod(dir_fd, 0750) < 0))
-		log_warn("cannot let secrets read a directory of credentials: "
-			 "%s",
-		    strerror(errno));
+	if (fstat(dir_fd, &st) == 0)
+		let_read(dir_fd, cluster, &st, 0050, uid, uid);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		int fd = openat(dir_fd, names[i],
 		    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -125,10 +94,8 @@ credential_dir(int dir_fd, gid_t gid)
 		if (fd < 0)
 			continue;
 		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-		    (st.st_gid != gid || (st.st_mode & 0777) != 0640) &&
-		    (fchown(fd, 0, gid) < 0 || fchmod(fd, 0640) < 0))
-			log_warn("cannot let secrets read %s: %s", names[i],
-			    strerror(errno));
+		    st.st_nlink == 1)
+			let_read(fd, names[i], &st, 0040, uid, uid);
 		close(fd);
 	}
 }
@@ -136,7 +103,7 @@ credential_dir(int dir_fd, gid_t gid)
 void
 sup_paths_credentials(struct sup *s)
 {
-	gid_t gid = sup_worker_uid(s->cfg, IPC_SEC, 0);
+	uid_t uid = sup_worker_uid(s->cfg, IPC_SEC, 0);
 	char path[PATH_MAX + 16];
 	struct dirent *de;
 	DIR *d;
@@ -154,7 +121,7 @@ sup_paths_credentials(struct sup *s)
 		    O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 		if (fd < 0)
 			continue;
-		credential_dir(fd, gid);
+		credential_dir(fd, de->d_name, uid);
 		close(fd);
 	}
 	closedir(d);
@@ -189,8 +156,6 @@ int
 sup_paths_init(struct sup *s, struct err *e)
 {
 	const char *instance = cfg_str(s->cfg, "instance");
-	gid_t sec = sup_worker_uid(s->cfg, IPC_SEC, 0);
-	char path[PATH_MAX + 16];
 	int rc;
 
 	if (str_fmt(s->run_dir, sizeof(s->run_dir), "%s/%s",
@@ -199,30 +164,17 @@ sup_paths_init(struct sup *s, struct err *e)
 		cfg_str(s->cfg, "stateDir"), instance) < 0)
 		return err_set(e, ERR_TOO_BIG,
 		    "runDir or stateDir is too long; shorten it");
-	rc = make_dir(s, s->run_dir, 0755, 0, 0, e);
+	rc = make_dir(s, s->run_dir, e);
 	if (rc < 0)
 		return rc;
-	close(rc);
 	rc = lock_take(s, e);
 	if (rc < 0)
 		return rc;
-	rc = make_dir(s, s->state_dir, 0755, 0, 0, e);
+	rc = make_dir(s, s->state_dir, e);
 	if (rc < 0)
 		return rc;
-	close(rc);
-	snprintf(path, sizeof(path), "%s/credentials", s->state_dir);
-	rc = make_dir(s, path, 0750, 0, sec, e);
-	if (rc < 0)
-		return rc;
-	close(rc);
-	rc = worker_dir(s, s->run_dir, "sessions", IPC_OWN, e);
-	if (rc == 0)
-		rc = worker_dir(s, s->state_dir, "closed", IPC_OWN, e);
-	if (rc == 0)
-		rc = worker_dir(s, s->state_dir, "keys", IPC_SEC, e);
-	if (rc == 0)
-		sup_paths_credentials(s);
-	return rc;
+	sup_paths_credentials(s);
+	return 0;
 }
 
 void

@@ -138,7 +138,7 @@ sys_sandbox_print(const struct sys_sandbox *sb, struct buf *out)
 		    row->args_text != NULL ? "(" : "",
 		    row->args_text != NULL ? row->args_text : "",
 		    row->args_text != NULL ? ")" : "");
-		rc = buf_printf(out, "  %-50s %s\n", call, row->reason);
+		rc = buf_printf(out, "  %-48s  %s\n", call, row->reason);
 	}
 	return rc;
 }
