@@ -55,8 +55,9 @@ struct agent {
 	uint64_t next_client_id;
 	struct env_table env; /* the target's, as it was at the start */
 	struct dns_env dns_env;
-	char tls_name[256]; /* what clients' certificates are for; or "" */
-	struct pool *pool;  /* threads for what may block */
+	char tls_name[256];    /* what clients' certificates are for; or "" */
+	size_t outgoing_bytes; /* that wait for peers of all clients */
+	struct pool *pool;     /* threads for what may block */
 	struct incoming *incoming; /* owned by agent/incoming.c */
 };
 

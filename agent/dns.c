@@ -25,7 +25,8 @@ struct request {
 	struct dns_lookup *lookup;
 	bool started;
 	bool done;
-	struct dns_result *result; /* owned */
+	struct dns_result
+	    *result; /* owned, as long as needed; NULL: no memory */
 };
 
 struct dns {
@@ -58,7 +59,7 @@ request_free(struct request *r)
 	free(r);
 }
 
-/* ---- answers ---- */
+/* ---- answers; a result of NULL: there was no memory ---- */
 
 static struct pm_ResponseError
 error_of(const struct dns_result *r)
@@ -74,14 +75,15 @@ error_of(const struct dns_result *r)
 	    [DNS_BAD_NAME] = PM_ResolveErrorKindInternal_Message,
 	    [DNS_NO_MEMORY] = PM_ResolveErrorKindInternal_Unknown,
 	};
+	enum dns_status status = r == NULL ? DNS_NO_MEMORY : r->status;
 	struct pm_ResponseError e;
 
 	memset(&e, 0, sizeof(e));
 	e.tag = PM_ResponseError_DnsLookup;
-	e.u.DnsLookup.kind.tag = kinds[r->status];
-	if (r->status == DNS_NO_RECORDS)
+	e.u.DnsLookup.kind.tag = kinds[status];
+	if (status == DNS_NO_RECORDS)
 		e.u.DnsLookup.kind.u.NoRecordsFound = (uint16_t)r->rcode;
-	if (r->status == DNS_BAD_NAME)
+	if (status == DNS_BAD_NAME)
 		e.u.DnsLookup.kind.u.Message =
 		    PM_STR("this is not a name that DNS can look up");
 	return e;
@@ -103,7 +105,7 @@ answer_name(struct dns *d, const struct dns_result *r)
 
 	memset(&m, 0, sizeof(m));
 	m.tag = PM_DaemonMessage_GetAddrInfoResponse;
-	if (r->status != DNS_OK) {
+	if (r == NULL || r->status != DNS_OK) {
 		m.u.GetAddrInfoResponse.tag = PM_ERR;
 		m.u.GetAddrInfoResponse.u.Err = error_of(r);
 		return agent_client_send(d->client, &m);
@@ -125,7 +127,7 @@ answer_addr(struct dns *d, const struct dns_result *r)
 
 	memset(&m, 0, sizeof(m));
 	m.tag = PM_DaemonMessage_ReverseDnsLookup;
-	if (r->status == DNS_OK) {
+	if (r != NULL && r->status == DNS_OK) {
 		host->u.Ok = pm_str(r->host);
 	} else {
 		host->tag = PM_ERR;
@@ -137,9 +139,8 @@ answer_addr(struct dns *d, const struct dns_result *r)
 static void
 deliver(struct dns *d, int queue)
 {
-	while (!list_empty(&d->queues[queue])) {
-		struct request *r =
-		    LIST_ENTRY(d->queues[queue].next, struct request, link);
+	LIST_FOR_EACH_SAFE (node, &d->queues[queue]) {
+		struct request *r = LIST_ENTRY(node, struct request, link);
 		int rc;
 
 		if (!r->done)
@@ -156,6 +157,18 @@ deliver(struct dns *d, int queue)
 
 static void start_more(struct dns *d);
 
+static struct dns_result *
+result_copy(const struct dns_result *result)
+{
+	size_t n = offsetof(struct dns_result, records) +
+		   result->count * sizeof(result->records[0]);
+	struct dns_result *copy = malloc(n);
+
+	if (copy != NULL)
+		memcpy(copy, result, n);
+	return copy;
+}
+
 static void
 on_result(void *arg, const struct dns_result *result)
 {
@@ -163,7 +176,7 @@ on_result(void *arg, const struct dns_result *result)
 	struct dns *d = r->dns;
 	bool was_full = dns_full(d);
 
-	*r->result = *result;
+	r->result = result_copy(result);
 	r->done = true;
 	dns_lookup_free(&r->lookup);
 	d->running--;
@@ -187,8 +200,7 @@ request_start(struct request *r)
 		r->dns->running++;
 		return;
 	}
-	r->result->status = DNS_NO_MEMORY;
-	r->done = true;
+	r->done = true; /* without a result: no memory */
 }
 
 static void
@@ -215,11 +227,6 @@ request_new(struct dns *d, int queue)
 
 	if (r == NULL)
 		return NULL;
-	r->result = calloc(1, sizeof(*r->result));
-	if (r->result == NULL) {
-		free(r);
-		return NULL;
-	}
 	r->dns = d;
 	r->queue = queue;
 	list_push(&d->queues[queue], &r->link);

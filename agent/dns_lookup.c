@@ -289,6 +289,10 @@ candidate_over(struct dns_lookup *l)
 		finish(l, DNS_OK);
 		return;
 	}
+	if (worst == NULL) { /* nothing was asked */
+		finish(l, DNS_NO_RECORDS);
+		return;
+	}
 	l->result.status = status_of(worst->rc);
 	l->result.rcode = worst->rcode;
 	/* Servers that do not answer will not for another name either. */

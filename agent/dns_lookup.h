@@ -38,9 +38,9 @@ enum { DNS_RESULTS_MAX = 2 * DNS_RECORDS_MAX };
 struct dns_result {
 	enum dns_status status;
 	unsigned rcode;
-	struct dns_record records[DNS_RESULTS_MAX];
-	size_t count;
 	char host[DNS_NAME_MAX + 1]; /* reverse: without a final dot */
+	size_t count;
+	struct dns_record records[DNS_RESULTS_MAX]; /* last: copied short */
 };
 
 enum dns_family { DNS_V4, DNS_V6, DNS_BOTH, DNS_ANY };

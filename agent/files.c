@@ -270,9 +270,8 @@ op_answer(struct files *f, struct file_op *op)
 static bool
 deliver(struct files *f)
 {
-	while (!list_empty(&f->ops)) {
-		struct file_op *op =
-		    LIST_ENTRY(f->ops.next, struct file_op, link);
+	LIST_FOR_EACH_SAFE (node, &f->ops) {
+		struct file_op *op = LIST_ENTRY(node, struct file_op, link);
 
 		if (op->state != OP_DONE)
 			return true;

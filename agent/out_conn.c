@@ -87,6 +87,13 @@ kill_largest(struct outgoing *o)
 
 /* ---- writing ---- */
 
+void
+out_count(struct outgoing *o, ssize_t n)
+{
+	o->queued += (size_t)n;
+	o->client->agent->outgoing_bytes += (size_t)n;
+}
+
 static void
 wants_update(struct out_conn *c)
 {
@@ -103,7 +110,7 @@ static void
 taken(struct out_conn *c, size_t n)
 {
 	buf_consume(&c->out, n);
-	c->o->queued -= n;
+	out_count(c->o, -(ssize_t)n);
 	if (c->blocked && c->out.len <= OUT_SHARE_BYTES - OUT_ROOM_BYTES)
 		set_blocked(c, false);
 }
@@ -196,7 +203,7 @@ enqueue(struct out_conn *c, struct span bytes)
 		rc = buf_append(&c->out, bytes.p, bytes.n);
 	if (rc < 0)
 		c->out.len = before;
-	c->o->queued += c->out.len - before;
+	out_count(c->o, (ssize_t)(c->out.len - before));
 	return rc;
 }
 
@@ -224,7 +231,8 @@ out_conn_write(struct out_conn *c, struct span bytes)
 		return;
 	if (c->out.len > OUT_SHARE_BYTES)
 		set_blocked(c, true);
-	if (o->queued > OUT_TOTAL_BYTES)
+	if (o->queued > OUT_CLIENT_BYTES ||
+	    o->client->agent->outgoing_bytes > OUT_AGENT_BYTES)
 		kill_largest(o);
 }
 
@@ -331,7 +339,7 @@ out_conn_open(struct out_conn *c)
 	c->io = ev_io_new(o->client->agent->loop, c->fd, on_io, c);
 	c->timer = ev_timer_new(o->client->agent->loop, on_timer, c);
 	agent_wait_init(&c->wait, on_room, c);
-	buf_init(&c->out, OUT_SHARE_BYTES + OUT_TOTAL_BYTES);
+	buf_init(&c->out, OUT_BUF_BYTES);
 	if (c->io == NULL || c->timer == NULL)
 		return -ERR_NOMEM;
 	c->id = o->next_id[c->kind];

@@ -26,8 +26,10 @@ enum {
 	OUT_ROOM_BYTES = 256 * 1024,
 	OUT_GRACE_MS = 1000,
 	OUT_UDP_BYTES = 256 * 1024, /* over it datagrams are lost */
-	/* What may wait for all peers of a client. */
-	OUT_TOTAL_BYTES = 48 * 1024 * 1024,
+	/* What may wait for all peers of a client, and of all clients. */
+	OUT_CLIENT_BYTES = 24 * 1024 * 1024,
+	OUT_AGENT_BYTES = 64 * 1024 * 1024,
+	OUT_BUF_BYTES = 32 * 1024 * 1024, /* the share and one message */
 	OUT_CONNS_MAX = 2048,
 };
 
@@ -96,6 +98,8 @@ void out_conn_free(struct out_conn *c);
 int out_conn_open(struct out_conn *c); /* the socket is connected */
 void out_conn_write(struct out_conn *c, struct span bytes);
 void out_conn_close(struct out_conn *c); /* the client closed it */
+/* n more (or less) bytes wait for peers. */
+void out_count(struct outgoing *o, ssize_t n);
 
 /* outgoing.c: messages */
 void out_send_connected(struct out_conn *c);

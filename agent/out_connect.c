@@ -57,7 +57,7 @@ out_conn_free(struct out_conn *c)
 		close(c->fd);
 	if (c->blocked)
 		agent_client_release(o->client);
-	o->queued -= c->out.len;
+	out_count(o, -(ssize_t)c->out.len);
 	o->count--;
 	buf_free(&c->out);
 	free(c->text);
