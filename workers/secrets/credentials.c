@@ -223,10 +223,15 @@ read_one(struct reading *r, int dir_fd, enum file f, bool must, struct err *e)
 
 	if (rc == -ERR_NOT_FOUND && !must)
 		return 0;
+	if (rc == -ERR_NOT_FOUND)
+		return err_set(e, ERR_NOT_FOUND,
+		    "%s is missing; `tributary %s NAME --credentials DIR` on "
+		    "that cluster makes it",
+		    files[f], f == TOKEN ? "token" : "kubeconfig");
 	if (rc == -ERR_SYS)
 		return err_wrap(e,
-		    "the secrets worker may not read its file; "
-		    "tributaryd lets it within seconds if it is a plain file");
+		    "the secrets worker may not read its file; tributaryd "
+		    "lets it within seconds if it is a plain file");
 	return rc;
 }
 
@@ -240,6 +245,11 @@ read_files(
 		return err_set(e, ERR_UNSUPPORTED,
 		    "authType %s works only with the platform kubernetes",
 		    c->kind);
+	if (dir_fd < 0)
+		return err_set(e, ERR_NOT_FOUND,
+		    "the directory is missing or not readable; make it with "
+		    "`tributary %s NAME --credentials DIR` on that cluster",
+		    strcmp(c->kind, "mtls") == 0 ? "kubeconfig" : "token");
 	if (strcmp(c->kind, "mtls") == 0) {
 		rc = read_one(r, dir_fd, CERT, true, e);
 		if (rc == 0)
@@ -427,8 +437,6 @@ sec_watch_start(struct sec *sec, struct err *e)
 		if (watch(sec, c) != 0)
 			return err_nomem(e);
 	}
-	LIST_FOR_EACH (node, &sec->watched)
-		renew(sec, LIST_ENTRY(node, struct sec_watched, node));
 	sec->poll = ev_timer_new(sec->w->loop, on_poll, sec);
 	if (sec->poll == NULL)
 		return err_nomem(e);
@@ -445,6 +453,8 @@ sec_watch_reload(struct sec *sec)
 	sec_watch_stop(sec);
 	if (sec_watch_start(sec, &e) != 0)
 		log_error("clusters are not watched: %s", e.text);
+	LIST_FOR_EACH (node, &sec->watched)
+		renew(sec, LIST_ENTRY(node, struct sec_watched, node));
 }
 
 void

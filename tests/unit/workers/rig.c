@@ -25,6 +25,16 @@ rig_body(const struct ipc_in *in)
 		return ((const struct ipc_child_create *)in->payload)->object;
 	case IPC_GRANT:
 		return ((const struct ipc_grant *)in->payload)->params;
+	case IPC_TRUST:
+		return ((const struct ipc_trust *)in->payload)->trust;
+	case IPC_SERVER_SIGNED:
+		return ((const struct ipc_server_signed *)in->payload)
+		    ->chain_pem;
+	case IPC_CSR_SIGNED:
+		return ((const struct ipc_csr_signed *)in->payload)
+		    ->certificate_pem;
+	case IPC_CREDENTIAL:
+		return ((const struct ipc_credential *)in->payload)->token;
 	default:
 		return (struct span){NULL, 0};
 	}
