@@ -272,6 +272,13 @@ def big_reads(c, target, agent):
             break
         at += n
     T.check('large writes', open(target.path('/data/copy'), 'rb').read() == data)
+    # Spec C.4, head-of-line: the stock agent decodes a message from its start with every piece of it.
+    msg = b'\5' + uv(5) + uv(w) + pm.by(data[:10 * 1024 * 1024])
+    t = time.monotonic()
+    for at in range(0, len(msg), 1000):
+        c.send(msg[at:at + 1000])
+    T.equal('a large message in small pieces', c.want('File', 20)[2], 10 * 1024 * 1024)
+    T.check('costs no more than its length', time.monotonic() - t < 3, time.monotonic() - t)
     T.check('files of /proc', b'target' not in (c.slurp('/proc/version') or b'') and len(c.slurp('/proc/version')) > 10)
 
 

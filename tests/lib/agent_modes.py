@@ -19,6 +19,7 @@ NAME = 'agent_modes'
 pm.need_root(NAME)
 T = pm.Report(NAME)
 ID = 'c0ffee' * 10 + 'abcd'
+SANITIZED = b'__asan_init' in open(agent_path(), 'rb').read()
 READY = re.compile(r'agent ready( - version (\S+))?$')
 
 
@@ -226,8 +227,13 @@ def targeted(target):
 
 
 def standalone(target):
+    t = time.monotonic()
     a = target.standalone('--pod-ips', '10.0.0.1,fd00::1', '--external-ip-fix')
     m = a.hear()
+    t = time.monotonic() - t  # spec C.4: the stock agent needs 250 to 500 ms and 18 processes
+    T.check('standalone: ready soon, without other processes', t < 0.25 and os.path.exists('/proc') and not open(
+        '/proc/%d/task/%d/children' % (a.proc.pid, a.proc.pid)).read(), t)
+    T.check('standalone: small', int(a.status('VmRSS')) < 16000 or SANITIZED, a.status('VmRSS'))
     T.check('standalone: ready with the version', m and m[0] == 'R' and re.match(r'\d+\.\d+\.\d+$', m[1]), (m, a.log()))
     c = a.client()
     in_target(c, 'standalone', target)
@@ -354,6 +360,18 @@ def tls():
             T.equal('TLS: a failed handshake hurts nobody', c.ping(), ('Pong',))
         finally:
             a.kill()
+        for what, more, want in (('an IP address first', ['-addext', 'subjectAltName=IP:10.0.0.1,DNS:x.test'], []),
+                                 ('no name', [], []),
+                                 ('a CA flag', ['-addext', 'subjectAltName=DNS:ca.test', '-addext',
+                                                'basicConstraints=critical,CA:TRUE'], ['ca.test'])):
+            crt, key = make_cert(d, what.replace(' ', '-'), *more)
+            a = Stock(0, 'targetless', (), env={'AGENT_OPERATOR_CERT_ENV': 'text\n' + open(crt).read() + open(other[0]).read()})
+            try:
+                a.ready()
+                c, seen = tls_client(a, crt, key)
+                T.equal('TLS: a certificate with %s' % what, (c.ping(), [s for s in seen if s]), (('Pong',), want))
+            finally:
+                a.kill()
     rc, _, err = run('-l', str(free_port()), '-t', '1', env={'AGENT_OPERATOR_CERT_ENV': 'nonsense'})
     T.check('TLS: no certificate: exit 1 and a sentence', rc == 1 and 'certificate' in err, err)
 
