@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "config/cfg.h"
 
 #include <stdlib.h>

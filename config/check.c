@@ -3,6 +3,8 @@
  * spec/install-config.md §2.2). Each is one function in the table at the end;
  * each goes on after a problem, so that all of them are told at once.
  */
+#include "config.h"
+
 #include <string.h>
 
 #include "config/internal.h"

@@ -2,6 +2,8 @@
  * files: certificates that the configuration names or holds. The files belong
  * to the administrator; what they hold goes to workers as PEM.
  */
+#include "config.h"
+
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>

@@ -1,4 +1,6 @@
 /* main: `tributaryd -n` and `tributary check-config`. */
+#include "config.h"
+
 #include <stdio.h>
 
 #include "config/cfg.h"

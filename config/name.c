@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "config/name.h"
 
 #include <openssl/sha.h>

@@ -6,6 +6,8 @@
  * its value from the map or from its default. Lists keep their positions, also
  * when an item is wrong, so that a path names the same thing in both trees.
  */
+#include "config.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>

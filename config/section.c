@@ -1,4 +1,6 @@
 /* section: what one worker may see, and what may change while it runs. */
+#include "config.h"
+
 #include <string.h>
 
 #include "config/internal.h"

@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "config/table.h"
 
 #include <ctype.h>

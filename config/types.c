@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "config/types.h"
 
 #include <arpa/inet.h>

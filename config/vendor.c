@@ -6,6 +6,8 @@
  * the own file, in the vendor's or in both with the same value; with different
  * values neither wins: it is an error that names both places.
  */
+#include "config.h"
+
 #include <string.h>
 
 #include "config/internal.h"

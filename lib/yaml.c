@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "lib/yaml.h"
 
 #include <errno.h>

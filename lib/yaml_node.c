@@ -1,4 +1,6 @@
 /* The nodes of a YAML tree; lib/yaml.c fills it. */
+#include "config.h"
+
 #include <stdlib.h>
 #include <string.h>
 

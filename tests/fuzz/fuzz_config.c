@@ -1,4 +1,6 @@
 /* tributaryd.yaml from memory: any text ends in a tree or in problems. */
+#include "config.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
