@@ -247,18 +247,17 @@ run(const struct options *o, struct err *e)
 	cJSON *reply = NULL;
 	int rc;
 
-	if (pem == NULL)
-		rc = err_set(e, ERR_INTERNAL, "no key could be made");
-	else
-		rc = cli_control_ask(
-		    &o->control, request_new(o, key), &reply, e);
+	if (pem == NULL) {
+		EVP_PKEY_free(key);
+		return err_set(e, ERR_INTERNAL, "no key could be made");
+	}
+	rc = cli_control_ask(&o->control, request_new(o, key), &reply, e);
 	if (rc == 0)
 		rc = o->credentials != NULL
 			 ? write_credentials(o, reply, pem, e)
 			 : write_kubeconfig(o, reply, pem, e);
 	cJSON_Delete(reply);
-	if (pem != NULL)
-		OPENSSL_cleanse(pem, strlen(pem));
+	OPENSSL_cleanse(pem, strlen(pem));
 	free(pem);
 	EVP_PKEY_free(key);
 	return rc;

@@ -63,7 +63,7 @@ grow(struct yml_node ***list, size_t count)
 
 	if (count != 0 && (count & (count - 1)) != 0)
 		return 0;
-	more = realloc(*list, (count == 0 ? 1 : count * 2) * sizeof *more);
+	more = realloc(*list, (count == 0 ? 1 : count * 2) * sizeof(void *));
 	if (more == NULL)
 		return -ERR_NOMEM;
 	*list = more;

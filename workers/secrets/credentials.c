@@ -54,6 +54,7 @@ struct sec_watched {
 	char error[1024]; /* of what was sent last, "" = it is good */
 	uint64_t expires_s;
 	bool sent;
+	bool looked; /* the files have been read, or found missing */
 };
 
 /* One reading of the files; wiped after it was sent. */
@@ -332,6 +333,7 @@ renew(struct sec *sec, struct sec_watched *c)
 		    sec->credentials_path, c->name, e.text);
 	c->expires_s = r.expires_s;
 	c->sent = peer != NULL;
+	c->looked = true;
 	if (peer != NULL)
 		send_reading(peer, c, &r);
 	if (rc != 0)
@@ -350,7 +352,7 @@ has_changed(const struct sec *sec, const struct sec_watched *c)
 {
 	struct stamp now[N_FILES];
 	int dir_fd = open_cluster(sec, c);
-	bool changed = false;
+	bool changed = !c->looked;
 
 	take_stamps(now, dir_fd);
 	if (dir_fd >= 0)
@@ -444,17 +446,17 @@ sec_watch_start(struct sec *sec, struct err *e)
 	return 0;
 }
 
-/* The list anew; every credential is read and sent again. */
+/* The list anew; every credential is read and sent again at once. */
 void
 sec_watch_reload(struct sec *sec)
 {
 	struct err e;
 
 	sec_watch_stop(sec);
-	if (sec_watch_start(sec, &e) != 0)
+	if (sec_watch_start(sec, &e) == 0)
+		ev_timer_set(sec->poll, 0);
+	else
 		log_error("clusters are not watched: %s", e.text);
-	LIST_FOR_EACH (node, &sec->watched)
-		renew(sec, LIST_ENTRY(node, struct sec_watched, node));
 }
 
 void
