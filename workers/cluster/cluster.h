@@ -38,6 +38,7 @@ struct clu {
 	/* what is known of the peer */
 	char operator_version[64];
 	char protocol_version[64];
+	char fingerprint[128];
 	char features[4096]; /* one a line */
 	bool connected;
 	struct ev_timer *health;

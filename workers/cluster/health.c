@@ -34,6 +34,7 @@ clu_tell_state(struct clu *clu, const char *error)
 	    .connected = clu->connected && error[0] == '\0',
 	    .operator_version = clu->operator_version,
 	    .protocol_version = clu->protocol_version,
+	    .fingerprint = clu->fingerprint,
 	    .features = clu->features,
 	    .credential_expires_s = clu->credential_expires_s,
 	    .error = error,
@@ -53,6 +54,8 @@ health_read(struct clu *clu, const cJSON *spec)
 	    json_str(spec, "operator_version", ""));
 	str_fmt(clu->protocol_version, sizeof(clu->protocol_version), "%s",
 	    json_str(spec, "protocol_version", ""));
+	str_fmt(clu->fingerprint, sizeof(clu->fingerprint), "%s",
+	    json_str(json_at(spec, "license"), "fingerprint", ""));
 	clu->features[0] = '\0';
 	cJSON_ArrayForEach(
 	    v, cJSON_GetObjectItemCaseSensitive(spec, "supported_features"))

@@ -187,6 +187,7 @@ api_run(struct fe_request *r)
 		return;
 	}
 	fe_identify(r->fe, http_conn_tls(http), r->head, &r->id);
+	r->conn->proof = r->id.proof;
 	if (r->id.peer == FE_NOBODY)
 		http_respond_status(http, STATUS_UNAUTHORIZED, "%s", r->id.why);
 	else if (row == NULL && other)

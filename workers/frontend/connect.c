@@ -22,7 +22,6 @@ struct fe_connect {
 	struct fe_conn *conn; /* NULL: the peer went away meanwhile */
 	struct fe_identity id;
 	char accept[WS_ACCEPT_SIZE];
-	char key_id[XC_KEY_ID_BYTES];
 	char kind_name[600]; /* "deployment/shop" */
 	uint64_t session_id;
 	struct params params;
@@ -104,6 +103,20 @@ check_session_id(struct fe_connect *c, struct fe_request *r)
 	return false;
 }
 
+/* Only who made a child session may join it (design §6). */
+static bool
+check_child(struct fe_connect *c, struct fe_request *r)
+{
+	if (c->id.peer == FE_PRIMARY ||
+	    http_get(r->head, "x-mirrord-mc-session") == NULL)
+		return true;
+	http_respond_status(r->conn->http, STATUS_FORBIDDEN,
+	    "the x-mirrord-mc-session header is for a primary cluster alone; "
+	    "user \"%s\" is not listed in `primaries:`",
+	    c->id.user);
+	return false;
+}
+
 static bool
 check_client_der(struct fe_connect *c, struct fe_request *r)
 {
@@ -125,12 +138,16 @@ check_client_der(struct fe_connect *c, struct fe_request *r)
 		    "x-client-der: %s", e.text);
 		return false;
 	}
-	if (fe_revoked(r->fe, id.key_id) || fe_revoked(r->fe, id.serial)) {
+	str_fmt(
+	    c->id.proof.key_id, sizeof(c->id.proof.key_id), "%s", id.key_id);
+	str_fmt(c->id.proof.der_serial, sizeof(c->id.proof.der_serial), "%s",
+	    id.serial);
+	if (!fe_proof_holds(r->fe, &c->id.proof)) {
 		http_respond_status(r->conn->http, STATUS_UNAUTHORIZED,
 		    "the client certificate in x-client-der was revoked");
 		return false;
 	}
-	str_fmt(c->key_id, sizeof(c->key_id), "%s", id.key_id);
+	r->conn->proof = c->id.proof;
 	return true;
 }
 
@@ -197,16 +214,16 @@ check_features(struct fe_connect *c, struct fe_request *r)
 {
 	struct err e;
 
-	if (params_refusal(&c->params, 1u << PARAM_NEEDS_HTTP_FILTER, &e) == 0)
+	if (params_refusal(&c->params, 0, &e) == 0)
 		return true;
-	http_respond_status(
-	    r->conn->http, STATUS_NOT_IMPLEMENTED, "%s", e.text);
+	http_respond_status(r->conn->http, STATUS_INVALID, "%s", e.text);
 	return false;
 }
 
 static bool (*const checks[])(struct fe_connect *, struct fe_request *) = {
     check_upgrade,
     check_session_id,
+    check_child,
     check_client_der,
     check_params,
     check_access,
@@ -288,12 +305,11 @@ connect_opened(
 		connect_fail(c, 500, "", e.text);
 		return;
 	}
-	str_fmt(s->user, sizeof(s->user), "%s", c->id.user);
-	str_fmt(s->serial, sizeof(s->serial), "%s", c->id.serial);
-	str_fmt(s->key_id, sizeof(s->key_id), "%s", c->key_id);
 	c->socket = fe_socket_new(s, c, &c->params, &e);
 	if (c->socket == NULL)
 		connect_fail(c, 500, "", e.text);
+	else
+		c->socket->proof = c->id.proof;
 }
 
 static bool
@@ -325,7 +341,7 @@ connect_ask(struct fe_connect *c, struct fe_request *r)
 	    .peer = c->id.peer == FE_PRIMARY ? FE_WIRE_PRIMARY : FE_WIRE_USER,
 	    .user = c->id.user,
 	    .groups = c->id.groups,
-	    .key_id = c->key_id,
+	    .key_id = c->id.proof.key_id,
 	    .namespace = r->ns,
 	    .target = r->name,
 	    .child = c->id.peer == FE_PRIMARY ? child : NULL,

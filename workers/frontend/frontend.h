@@ -33,12 +33,20 @@ enum fe_peer { FE_NOBODY, FE_USER, FE_PRIMARY, FE_ADMIN };
 /* The numbers of SESSION_OPEN.peer and API_REQUEST.peer. */
 enum { FE_WIRE_USER = 0, FE_WIRE_PRIMARY = 1, FE_WIRE_ADMIN = 2 };
 
+/* What somebody was let in by: whoever lives by it ends when it is revoked. */
+struct fe_proof {
+	char serial[64];              /* TLS certificate, lower hex, or "" */
+	char token[65];               /* SHA-256 of a bearer token, or "" */
+	char key_id[XC_KEY_ID_BYTES]; /* of x-client-der, or "" */
+	char der_serial[XC_SERIAL_BYTES];
+};
+
 struct fe_identity {
 	enum fe_peer peer;
 	char user[256];
 	char groups[4096]; /* one a line */
-	char serial[64];   /* of the TLS certificate, lower hex, or "" */
-	char why[512];     /* why it is nobody */
+	struct fe_proof proof;
+	char why[512]; /* why it is nobody */
 };
 
 struct fe {
@@ -47,10 +55,12 @@ struct fe {
 	struct list conns;
 	size_t n_conns;
 	struct list sockets; /* struct fe_socket */
+	struct list pings;   /* struct fe_ping */
 	struct map sessions; /* handle -> struct fe_session */
 	struct map calls;    /* request -> struct fe_call */
 	uint32_t next_call;
 	uint32_t next_stream;
+	uint32_t next_socket;
 	struct ipc_budget budget;
 	size_t pool_bytes; /* taken for assembly */
 	bool draining;
@@ -77,7 +87,8 @@ struct fe_conn {
 	struct http_conn *http; /* owned */
 	struct fe_call *call;   /* what the request under way waits for */
 	struct fe_connect *connect;
-	bool streaming; /* a watch's answer has begun */
+	bool streaming;        /* a watch's answer has begun */
+	struct fe_proof proof; /* of the last request */
 };
 
 /* A question to another worker. The owner gets exactly one on_done, or none
@@ -123,11 +134,14 @@ int fe_cert_ask(struct fe *fe);
 int fe_cert_set(struct fe *fe, struct span chain_pem, struct err *e);
 void fe_trust_free(struct fe *fe);
 bool fe_revoked(const struct fe *fe, const char *what);
+bool fe_proof_holds(const struct fe *fe, const struct fe_proof *p);
 const char *fe_credential_ca(const struct fe *fe);
 
 /* identity.c: who is asking; access.c: whether he may */
 void fe_identify(struct fe *fe, const struct tls_conn *tls,
     const struct http_head *head, struct fe_identity *out);
+/* Whether a bearer token (by its hash) is known, and has not expired. */
+bool fe_token_known(const struct fe *fe, const char *hash);
 enum fe_scope { FE_SCOPE_ANY, FE_SCOPE_NS, FE_SCOPE_TARGET };
 /* ns, target ("kind/name") may be NULL by scope. */
 bool fe_allowed(const struct fe *fe, const struct fe_identity *id,
@@ -158,6 +172,8 @@ void fe_do_forward(struct fe_request *r);
 /* connect.c */
 void fe_do_connect(struct fe_request *r);
 void fe_do_ping(struct fe_request *r);
+void fe_pings_check(struct fe *fe); /* ends those whose proof is revoked */
+void fe_pings_free(struct fe *fe);
 void fe_do_unsupported(struct fe_request *r);
 void fe_connect_abandon(struct fe_connect *c); /* its connection is gone */
 
@@ -181,10 +197,6 @@ struct fe_session {
 	} * slots; /* owned */
 	struct ipc_budget budget;
 	struct list sockets;
-	/* so that a revoked user's sockets can be found */
-	char user[256];
-	char serial[64];
-	char key_id[64];
 };
 /* Finds or makes it from SESSION_OPENED. -ERR_INVALID for a broken list. */
 int fe_session_get(struct fe *fe, uint32_t handle,
@@ -223,6 +235,8 @@ struct fe_socket {
 	struct list snode; /* session->sockets */
 	struct fe *fe;
 	struct fe_session *session;
+	struct fe_proof proof;
+	uint32_t number;            /* tells it apart to the own worker */
 	struct fe_connect *connect; /* until the upgrade is answered */
 	struct ws_conn *ws;         /* owned, after it */
 	struct route *route;
@@ -245,6 +259,8 @@ struct fe_socket *fe_socket_new(struct fe_session *s,
 /* The upgrade was answered: from now on ws is the client. */
 extern const struct ws_conn_cbs fe_socket_ws_cbs;
 void fe_socket_start(struct fe_socket *k, struct ws_conn *ws);
+/* Ends it from here: with DaemonMessage Close(text), or without a word. */
+void fe_socket_close(struct fe_socket *k, bool close, const char *text);
 /* Ends streams and router; what is queued to the client is still sent. */
 void fe_socket_end(struct fe_socket *k);
 void fe_socket_free(struct fe_socket *k);

@@ -85,8 +85,8 @@ identity_serial(struct fe_identity *id, X509 *cert)
 	if (hex != NULL) {
 		while (*p == '0' && p[1] != '\0')
 			p++;
-		snprintf(id->serial, sizeof(id->serial), "%s", p);
-		for (char *c = id->serial; *c != '\0'; c++)
+		snprintf(id->proof.serial, sizeof(id->proof.serial), "%s", p);
+		for (char *c = id->proof.serial; *c != '\0'; c++)
 			*c = (char)(*c >= 'A' && *c <= 'F' ? *c + 32 : *c);
 	}
 	OPENSSL_free(hex);
@@ -104,7 +104,7 @@ identity_by_cert(const struct fe *fe, X509 *cert, struct fe_identity *id)
 		    "the client certificate has no usable common name");
 		return;
 	}
-	if (fe_revoked(fe, id->serial)) {
+	if (fe_revoked(fe, id->proof.serial)) {
 		snprintf(id->why, sizeof(id->why),
 		    "the client certificate was revoked; ask the "
 		    "administrator for a new one (tributary kubeconfig)");
@@ -140,6 +140,23 @@ token_entry(const struct fe *fe, const char *hash)
 	return NULL;
 }
 
+static bool
+token_expired(const cJSON *entry)
+{
+	int64_t at_s = json_int(entry, "expires", 0, INT64_C(1) << 52, 0);
+
+	return at_s != 0 && at_s < clock_wall_s();
+}
+
+bool
+fe_token_known(const struct fe *fe, const char *hash)
+{
+	const cJSON *entry = token_entry(fe, hash);
+
+	return identity_primary(fe, "tokenSha256", hash) != NULL ||
+	       (entry != NULL && !token_expired(entry));
+}
+
 static void
 identity_by_token(
     const struct fe *fe, const char *token, struct fe_identity *id)
@@ -147,9 +164,9 @@ identity_by_token(
 	char hash[SHA256_DIGEST_LENGTH * 2 + 1];
 	const char *primary;
 	const cJSON *entry, *g;
-	int64_t expires_s;
 
 	token_hash(token, hash);
+	memcpy(id->proof.token, hash, sizeof(hash));
 	snprintf(id->why, sizeof(id->why),
 	    "the bearer token is not known here, or was revoked");
 	primary = identity_primary(fe, "tokenSha256", hash);
@@ -161,8 +178,7 @@ identity_by_token(
 	entry = token_entry(fe, hash);
 	if (entry == NULL)
 		return;
-	expires_s = json_int(entry, "expires", 0, INT64_C(1) << 52, 0);
-	if (expires_s != 0 && expires_s < clock_wall_s()) {
+	if (token_expired(entry)) {
 		snprintf(id->why, sizeof(id->why),
 		    "the bearer token has expired; ask for a new one");
 		return;

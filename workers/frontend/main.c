@@ -48,6 +48,7 @@ fe_prepare(struct worker *w, struct err *e)
 	list_init(&fe->listeners);
 	list_init(&fe->conns);
 	list_init(&fe->sockets);
+	list_init(&fe->pings);
 	map_init(&fe->sessions);
 	map_init(&fe->calls);
 	buf_init(&fe->chain_pem, 1 << 20);
@@ -138,10 +139,12 @@ fe_stop(struct worker *w)
 	if (fe == NULL)
 		return;
 	fe_listeners_free(fe);
-	LIST_FOR_EACH_SAFE (node, &fe->sockets)
-		fe_socket_free(LIST_ENTRY(node, struct fe_socket, node));
+	/* connections first: a connect under way lets go of its socket */
 	LIST_FOR_EACH_SAFE (node, &fe->conns)
 		fe_conn_free(LIST_ENTRY(node, struct fe_conn, node));
+	LIST_FOR_EACH_SAFE (node, &fe->sockets)
+		fe_socket_free(LIST_ENTRY(node, struct fe_socket, node));
+	fe_pings_free(fe);
 	fe_calls_peer_gone(fe, IPC_OWN);
 	fe_calls_peer_gone(fe, IPC_SEC);
 	map_free(&fe->sessions);

@@ -6,8 +6,10 @@
 #include "protocol/pm_scan.h"
 #include "workers/frontend/frontend.h"
 
-struct ping {
+struct fe_ping {
+	struct list node;
 	struct ws_conn *ws;
+	struct fe_proof proof;
 };
 
 /* One varint index byte each; a Ping has no payload (spec/protocol.md §5). */
@@ -36,14 +38,38 @@ static void
 ping_close(void *arg, struct ws_conn *ws, bool clean, uint16_t code,
     const struct err *e)
 {
-	struct ping *p = arg;
+	struct fe_ping *p = arg;
 
 	(void)ws;
 	(void)clean;
 	(void)code;
 	(void)e;
 	ws_conn_free(&p->ws);
+	list_remove(&p->node);
 	free(p);
+}
+
+void
+fe_pings_check(struct fe *fe)
+{
+	LIST_FOR_EACH_SAFE (node, &fe->pings) {
+		struct fe_ping *p = LIST_ENTRY(node, struct fe_ping, node);
+
+		if (!fe_proof_holds(fe, &p->proof))
+			ws_drop(p->ws);
+	}
+}
+
+void
+fe_pings_free(struct fe *fe)
+{
+	LIST_FOR_EACH_SAFE (node, &fe->pings) {
+		struct fe_ping *p = LIST_ENTRY(node, struct fe_ping, node);
+
+		ws_conn_free(&p->ws);
+		list_remove(&p->node);
+		free(p);
+	}
 }
 
 void
@@ -52,7 +78,7 @@ fe_do_ping(struct fe_request *r)
 	static const struct ws_conn_opts opts = {.max_message_bytes = 65536};
 	static const struct ws_conn_cbs cbs = {
 	    .on_piece = ping_piece, .on_close = ping_close};
-	struct ping *p = calloc(1, sizeof(*p));
+	struct fe_ping *p = calloc(1, sizeof(*p));
 	struct fe_conn *conn = r->conn;
 	char accept[WS_ACCEPT_SIZE];
 	struct err e;
@@ -72,5 +98,7 @@ fe_do_ping(struct fe_request *r)
 		http_respond_status(conn->http, STATUS_INTERNAL, "%s", e.text);
 		return;
 	}
+	p->proof = r->id.proof;
+	list_push(&r->fe->pings, &p->node);
 	fe_conn_free(conn);
 }

@@ -136,13 +136,6 @@ fe_session_close(struct fe_session *s, bool close, const char *text)
 	LIST_FOR_EACH_SAFE (node, &s->sockets) {
 		struct fe_socket *k = LIST_ENTRY(node, struct fe_socket, snode);
 
-		if (close && k->started && !k->ended) {
-			route_close(k->route, text, clock_mono_ms());
-			fe_socket_after(k);
-		} else if (k->connect != NULL) {
-			fe_connect_ready(k->connect, 410, text);
-		} else {
-			fe_socket_end(k);
-		}
+		fe_socket_close(k, close, text);
 	}
 }

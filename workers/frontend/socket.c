@@ -73,7 +73,8 @@ tell_own(struct fe_socket *k, enum ipc_type type, const void *m)
 	struct ipc_peer *own = worker_peer(k->fe->w, IPC_OWN, 0);
 
 	if (own != NULL)
-		ipc_send(own, type, 0, k->session->handle, 0, m, NULL, 0);
+		ipc_send(
+		    own, type, 0, k->session->handle, k->number, m, NULL, 0);
 }
 
 static void
@@ -378,6 +379,19 @@ fe_socket_end(struct fe_socket *k)
 }
 
 void
+fe_socket_close(struct fe_socket *k, bool close, const char *text)
+{
+	if (close && k->started && !k->ended) {
+		route_close(k->route, text, clock_mono_ms());
+		fe_socket_after(k);
+	} else if (k->connect != NULL) {
+		fe_connect_ready(k->connect, 410, text);
+	} else {
+		fe_socket_end(k);
+	}
+}
+
+void
 fe_socket_free(struct fe_socket *k)
 {
 	struct fe_session *s = k->session;
@@ -461,6 +475,8 @@ fe_socket_new(struct fe_session *s, struct fe_connect *connect,
 	k->fe = s->fe;
 	k->session = s;
 	k->connect = connect;
+	k->number = s->fe->w->index << FE_STREAM_INDEX_SHIFT |
+		    (++s->fe->next_socket & 0xffffff);
 	list_push(&s->fe->sockets, &k->node);
 	list_push(&s->sockets, &k->snode);
 	route_feed_init(&k->feed);

@@ -40,6 +40,14 @@ fe_revoked(const struct fe *fe, const char *what)
 	return false;
 }
 
+bool
+fe_proof_holds(const struct fe *fe, const struct fe_proof *p)
+{
+	return !fe_revoked(fe, p->serial) && !fe_revoked(fe, p->key_id) &&
+	       !fe_revoked(fe, p->der_serial) &&
+	       (p->token[0] == '\0' || fe_token_known(fe, p->token));
+}
+
 /* A context from the current pair and CA; the old one if that fails. */
 static int
 trust_new_ctx(struct fe *fe, struct err *e)
@@ -77,24 +85,22 @@ trust_new_ctx(struct fe *fe, struct err *e)
 static void
 trust_drop_revoked(struct fe *fe)
 {
-	struct fe_session *s;
-	size_t pos = 0;
-
+	/* Connects under way are connections still, and end with them. */
 	LIST_FOR_EACH_SAFE (node, &fe->conns) {
 		struct fe_conn *c = LIST_ENTRY(node, struct fe_conn, node);
-		struct fe_identity id;
 
-		fe_identify(fe, http_conn_tls(c->http), NULL, &id);
-		if (fe_revoked(fe, id.serial))
+		if (!fe_proof_holds(fe, &c->proof))
 			fe_conn_free(c);
 	}
-	while ((s = map_next(&fe->sessions, &pos, NULL)) != NULL) {
-		if (!fe_revoked(fe, s->serial) && !fe_revoked(fe, s->key_id))
-			continue;
-		fe_session_close(s, true,
-		    "your certificate was revoked; ask the administrator");
-		pos = 0;
+	LIST_FOR_EACH_SAFE (node, &fe->sockets) {
+		struct fe_socket *k = LIST_ENTRY(node, struct fe_socket, node);
+
+		if (!fe_proof_holds(fe, &k->proof))
+			fe_socket_close(k, true,
+			    "your certificate or token was revoked; ask the "
+			    "administrator for a new one");
 	}
+	fe_pings_check(fe);
 }
 
 int

@@ -77,6 +77,9 @@ cluster_json(const struct own_peer_info *p)
 		cJSON *c = cJSON_AddObjectToObject(o, "connected");
 		put_both(c, "operatorVersion", "operator_version",
 		    p->operator_version);
+		if (p->fingerprint[0] != '\0')
+			put_both(c, "licenseFingerprint", "license_fingerprint",
+			    p->fingerprint);
 	} else {
 		cJSON *c = cJSON_AddObjectToObject(o, "error");
 		cJSON_AddStringToObject(c, "message",
@@ -148,6 +151,7 @@ status_json(const struct own *own)
 	cJSON_AddNumberToObject(stats, "dau", (double)n_users(own));
 	cJSON_AddNumberToObject(stats, "mau", (double)n_users(own));
 	cJSON_AddArrayToObject(o, "copy_targets");
+	cJSON_AddArrayToObject(o, "preview_sessions");
 	if (multi != NULL) {
 		cJSON_AddItemToObject(
 		    o, "connected_clusters", clusters_json(own));

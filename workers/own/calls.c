@@ -271,6 +271,8 @@ own_on_peer_state(void *worker, struct ipc_in *in, struct err *e)
 	    m->operator_version);
 	(void)str_fmt(p->protocol_version, sizeof(p->protocol_version), "%s",
 	    m->protocol_version);
+	(void)str_fmt(
+	    p->fingerprint, sizeof(p->fingerprint), "%s", m->fingerprint);
 	(void)str_fmt(p->error, sizeof(p->error), "%s", m->error);
 	return 0;
 }

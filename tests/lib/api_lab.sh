@@ -1,0 +1,117 @@
+# shellcheck shell=bash
+# tests/lib/api_lab.sh: what the tests of the API share. Source it after
+# tests/lib/lab.sh.
+#
+# The target is the one of the captures: `web` in namespace default, container
+# app, port 80, as a deployment, statefulset, service, replicaset, job and
+# cronjob over the same replica. Beside it runs an echo server that only the
+# cluster reaches.
+
+api_web() { # api_web CLUSTER: one replica of web, and the echo server
+	local c=$1 i a d u
+	i=$(cat "$LAB_DIR/etc/index.$c")
+	a=$LAB_NET.$i.11 d=$LAB_DIR/replicas/$c-web
+	lab_host "$c" web "$a"
+	mkdir -p "$d/etc"
+	echo "web-1.$c" >"$d/etc/hostname"
+	printf '127.0.0.1 localhost\n::1 localhost\n' >"$d/etc/hosts"
+	printf 'nameserver %s.%s.1\nsearch %s.internal internal\n' "$LAB_NET" "$i" "$c" >"$d/etc/resolv.conf"
+	lab_spawn "$c-web" nsenter --net="/run/netns/$LAB-$c-web" \
+		unshare --mount --pid --uts --fork --kill-child --propagation private \
+		"$LAB_SRC/lab/replica" "$d" "$c" web-1 80 "$LAB_SRC/lab/shop.py"
+	lab_spawn "$c-echo" nsenter --net="/run/netns/$LAB-$c" \
+		python3 "$LAB_SRC/tests/lib/echo.py" "$LAB_NET.$i.1" 5432
+	lab_wait 15 lab_port_open "$c" "$a" 80 || lab_die "web of $c does not answer"
+	lab_wait 15 lab_port_open "$c" "$LAB_NET.$i.1" 5432 || lab_die "echo of $c does not answer"
+	u=$(lab_pid "$c-web")
+	tr -d ' \n' <"/proc/$u/task/$u/children" >"$LAB_DIR/run/$c-web.pid"
+}
+
+api_targets() { # api_targets CLUSTER: the part `targets:` of its configuration
+	local kind
+	echo targets:
+	for kind in deployment statefulset service replicaset job cronjob; do
+		cat <<EOF
+  - kind: $kind
+    namespace: default
+    name: web
+    container: app
+    ports: [80]
+    labels: {app: web}
+    replicas:
+      - {name: web-1, pidFile: "$LAB_DIR/run/$1-web.pid"}
+EOF
+	done
+	echo "  - {kind: deployment, namespace: other, name: web, container: app, ports: [80], labels: {app: web}, replicas: []}"
+}
+
+# api_config NAME INDEX TEXT: a configuration with the targets when the
+# cluster has any, frontends and further rules in API_RULES.
+api_config() {
+	local targets=
+	[ ! -e "$LAB_DIR/run/$1-web.pid" ] || targets=$(api_targets "$1")
+	lab_config "$1" "$2" 0 "$3
+$targets"
+	[ -z "${API_RULES:-}" ] || sed -i "/^allow:/a\\
+$(printf '%s' "$API_RULES" | sed 's/$/\\/; $s/\\$//')" "$LAB_DIR/etc/$1.yaml"
+}
+
+api_single() { # an ordinary single-cluster operator, `c1`
+	lab_cluster c1 1
+	api_web c1
+	api_config c1 1 ''
+	lab_daemon c1
+	API_PRIMARY=c1 API_MEMBERS=c1
+}
+
+api_fleet() { # api_fleet PRIMARY MEMBER...: a management-only primary
+	local p=$1 remotes='' i=0 m
+	shift
+	lab_cluster "$p" 9
+	for m in "$@"; do
+		i=$((i + 1))
+		lab_cluster "$m" "$i"
+		api_web "$m"
+		api_config "$m" "$i" "primaries: [{name: $p, certificate: $p}, {name: other-$p, certificate: other-$p}]"
+		lab_daemon "$m"
+		lab_join "$p" "$m"
+		remotes="$remotes
+  - {name: $m, server: \"https://$LAB_NET.0.$i:8443\", authType: mtls, caFile: \"$LAB_DIR/state/$p/credentials/$m/ca.crt\"}"
+	done
+	api_config "$p" 9 "multiCluster: {clusterName: $p, defaultCluster: $1, managementOnly: true}
+clusters:$remotes"
+	lab_daemon "$p"
+	# shellcheck disable=SC2034 # for the test
+	API_PRIMARY=$p API_MEMBERS=$*
+}
+
+api_url() { echo "https://$LAB_NET.0.$(cat "$LAB_DIR/etc/index.$1"):8443"; }
+
+# api_credential CLUSTER NAME [ARGS...]: makes NAME's credential of CLUSTER and
+# prints its directory.
+api_credential() {
+	local c=$1 name=$2 d
+	d=$LAB_DIR/files/$c-$name
+	shift 2
+	[ -e "$d" ] || "$LAB_BIN/tributary" kubeconfig "$name" --control "$(lab_control "$c")" \
+		--credentials "$d" "$@" >/dev/null || return 1
+	echo "$d"
+}
+
+# report NAME COMMAND...: a program that prints `ok:` and `FAILED:` lines.
+report() {
+	local name=$1 rc=0 out=$LAB_DIR/log/report.$1
+	shift
+	"$@" >"$out" 2>&1 || rc=$?
+	grep -E '^(ok|FAILED): ' "$out"
+	passed=$((passed + $(grep -c '^ok: ' "$out")))
+	failed=$((failed + $(grep -c '^FAILED: ' "$out")))
+	if [ "$rc" != 0 ] && ! grep -q '^FAILED: ' "$out"; then
+		failed=$((failed + 1))
+		echo "FAILED: $name ended with $rc"
+	fi
+	[ "$rc" = 0 ] || grep -vE '^ok: ' "$out" | tail -n 30 | sed 's/^/    /'
+	return "$rc"
+}
+
+api() { python3 "$here/tests/lib/$1.py" "${@:2}"; }
