@@ -52,6 +52,8 @@ struct agent {
 	gid_t gid;           /* of this process: marks its own connections */
 	struct list clients; /* struct agent_client.link */
 	size_t client_count;
+	ev_fn *on_client_gone; /* one has gone; not counted any more */
+	void *on_client_gone_arg;
 	uint64_t next_client_id;
 	struct env_table env; /* the target's, as it was at the start */
 	struct dns_env dns_env;

@@ -45,39 +45,44 @@ client_free(struct client *c)
 	free(c);
 }
 
-/* From the loop: frees a client that ended, else lets sources go on. */
+static void
+tell_gone(struct agent *a)
+{
+	if (a->on_client_gone != NULL)
+		a->on_client_gone(a->on_client_gone_arg);
+}
+
+/*
+ * Lets sources go on while there is room. Who waits again comes after all who
+ * still wait; the mark in the list ends the turn.
+ */
+static void
+wake_sources(struct client *c)
+{
+	list_push(&c->waits, &c->mark);
+	while (!c->ending && c->waits.next != &c->mark &&
+	       !agent_client_full(&c->pub)) {
+		struct agent_wait *w =
+		    LIST_ENTRY(c->waits.next, struct agent_wait, link);
+
+		list_remove(&w->link);
+		w->fn(w->arg);
+	}
+	list_remove(&c->mark);
+}
+
+/* From the loop: wakes sources, and frees a client that has ended. */
 static void
 on_kick(void *arg)
 {
 	struct client *c = arg;
 	struct agent *a = c->pub.agent;
 
-	if (!c->ending) {
-		struct list turn;
-
-		/* Who waits again in its turn comes after all others. */
-		list_init(&turn);
-		while (!list_empty(&c->waits)) {
-			struct list *node = c->waits.next;
-
-			list_remove(node);
-			list_push(&turn, node);
-		}
-		while (!list_empty(&turn)) {
-			struct agent_wait *w =
-			    LIST_ENTRY(turn.next, struct agent_wait, link);
-
-			list_remove(&w->link);
-			if (agent_client_full(&c->pub))
-				list_push(&c->waits, &w->link);
-			else
-				w->fn(w->arg);
-		}
-	}
-	if (c->ending) {
-		client_free(c);
-		agent_on_client_gone(a);
-	}
+	wake_sources(c);
+	if (!c->ending)
+		return;
+	client_free(c);
+	tell_gone(a);
 }
 
 /* Never inside a call: whoever called still has the client in hand. */
@@ -112,7 +117,7 @@ client_end_all(struct agent *a)
 		client_free(
 		    client_of(LIST_ENTRY(node, struct agent_client, link)));
 	}
-	agent_on_client_gone(a);
+	tell_gone(a);
 }
 
 /* ---- sending ---- */
@@ -403,6 +408,7 @@ client_init(struct client *c, struct agent *a)
 {
 	list_init(&c->pub.link);
 	list_init(&c->waits);
+	list_init(&c->mark);
 	c->pub.agent = a;
 	c->pub.id = a->next_client_id++;
 	buf_init(&c->out, AGENT_QUEUE_HARD_BYTES);

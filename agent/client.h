@@ -23,10 +23,4 @@ void client_unblock(struct agent_client *c);
 /* All of them at once. */
 void client_end_all(struct agent *a);
 
-/*
- * Told when a client has gone (agent/life.c): a->client_count is lower by
- * then.
- */
-void agent_on_client_gone(struct agent *a);
-
 #endif

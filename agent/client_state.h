@@ -25,6 +25,7 @@ struct client {
 	bool paused; /* reading waits for room somewhere */
 	unsigned holds;
 	struct list waits; /* struct agent_wait.link */
+	struct list mark;  /* in waits, while sources are woken */
 	struct agent_wait read_wait;
 	struct ev_timer *kick;  /* what must not happen inside a call */
 	struct ev_timer *stall; /* how long files may hold up reading */

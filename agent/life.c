@@ -32,8 +32,8 @@ enum {
 };
 
 struct life {
-	struct agent a; /* first */
-	int listen_fd;  /* -1 once the listener has it */
+	struct agent a;
+	int listen_fd; /* -1 once the listener has it */
 	struct listener *listener;
 	struct control *control;
 	struct tls_ctx *tls;
@@ -46,12 +46,6 @@ struct life {
 	bool ending;
 	int exit_code;
 };
-
-static struct life *
-life_of(struct agent *a)
-{
-	return (struct life *)(void *)a;
-}
 
 /* ---- the end ---- */
 
@@ -165,10 +159,11 @@ on_client_fd(void *arg, int fd)
 	ev_timer_cancel(l->timer);
 }
 
-void
-agent_on_client_gone(struct agent *a)
+static void
+on_client_gone(void *arg)
 {
-	struct life *l = life_of(a);
+	struct life *l = arg;
+	const struct agent *a = &l->a;
 
 	if (l->ending || a->client_count > 0 || a->opt.mode == AGENT_STANDALONE)
 		return;
@@ -334,6 +329,8 @@ agent_run(const struct agent_options *o)
 	l->a.opt = *o;
 	l->a.target_pidfd = l->a.root_fd = l->listen_fd = -1;
 	list_init(&l->a.clients);
+	l->a.on_client_gone = on_client_gone;
+	l->a.on_client_gone_arg = l;
 	signal(SIGPIPE, SIG_IGN);
 	umask(022);
 	tzset(); /* reads its file now, before the sandbox */
