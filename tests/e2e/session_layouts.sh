@@ -27,8 +27,7 @@ run_layout() { # run_layout KIND N REPLICAS NUMBER
 	check "$name: it sees the default cluster alone" sees_default "$4"
 	lab_stop exec INT
 	check "$name: afterwards the replicas answer for themselves" all_answer replica
-	lab_down
-	lab_up
+	again
 }
 
 number=100

@@ -32,9 +32,19 @@ check() {
 	fi
 }
 
+# What a sanitizer build says on the way is a failure, whatever the result.
+sanitizers_silent() {
+	! grep -l -E 'ERROR: (Address|Leak)Sanitizer|runtime error:' "$LAB_DIR"/log/*.log
+}
+
 finish() {
 	local rc=$?
 	trap - EXIT
+	stop_daemons
+	sanitizers_silent || {
+		failed=$((failed + 1))
+		echo "FAILED: a sanitizer complained"
+	}
 	if [ "$failed" != 0 ] || [ "$rc" != 0 ]; then
 		for f in "$LAB_DIR"/log/*.log; do
 			[ -e "$f" ] && echo "--- $f" && grep -v ' debug: ' "$f" | tail -n 25
@@ -50,9 +60,24 @@ finish() {
 	[ "$failed" = 0 ] && exit 0
 	exit 1
 }
+# Leaks are looked for when a daemon ends by itself: end them first.
+stop_daemons() {
+	local f
+	for f in "$LAB_DIR"/pids/*-daemon; do
+		[ -e "$f" ] && lab_stop "$(basename "$f")"
+	done
+}
 trap finish EXIT
 trap 'exit 130' INT TERM
 lab_up
+
+# again: a new lab within the same test.
+again() {
+	stop_daemons
+	check "the sanitizers have nothing to say" sanitizers_silent
+	lab_down
+	lab_up
+}
 
 # layout KIND N REPLICAS: makes a fleet of N workload clusters named c1..cN.
 #   all      c1 is primary, workload and default
