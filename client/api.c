@@ -11,8 +11,6 @@
 #include "lib/json.h"
 #include "lib/str.h"
 
-#define OPERATOR "/apis/operator.metalbear.co/v1/mirrordoperators/operator"
-
 /* Header values are printable ASCII, as the stock CLI cleans them. */
 static void
 clean(char *s)
@@ -138,11 +136,14 @@ cli_api_refused(const struct status *s, int http_code, struct err *e)
 {
 	const char *text =
 	    s->message[0] != '\0' ? s->message : http_reason(http_code);
+	int code = s->code != 0 ? s->code : http_code;
 
-	switch (s->code) {
+	switch (code) {
 	case 401:
 		return err_set(e, ERR_UNAUTHENTICATED,
-		    "the operator does not know you: %s", text);
+		    "the operator does not know you: %s; ask its "
+		    "administrator for a new kubeconfig",
+		    text);
 	case 403:
 		return err_set(e, ERR_DENIED, "not allowed: %s", text);
 	case 404:
@@ -152,101 +153,16 @@ cli_api_refused(const struct status *s, int http_code, struct err *e)
 	case 410:
 		return err_set(e, ERR_CLOSED, "the session is over: %s", text);
 	default:
-		return err_set(e, ERR_UNSUPPORTED,
-		    "the operator refused (%d): %s", s->code, text);
+		return err_set(e, code >= 500 ? ERR_CLOSED : ERR_UNSUPPORTED,
+		    "the operator refused (%d): %s", code, text);
 	}
-}
-
-/* ---- one request */
-
-struct call {
-	struct cli_api *api;
-	const char *method;
-	const char *path;
-	struct buf body;
-	struct http_client *client;
-	cJSON *answer;
-	struct err *e;
-	bool done;
-};
-
-static void
-call_done(void *arg, struct http_client *c, const struct http_head *head,
-    struct span body, const struct err *e)
-{
-	struct call *call = arg;
-	struct status s;
-
-	(void)c;
-	call->done = true;
-	if (e != NULL) {
-		*call->e = *e;
-		return;
-	}
-	status_parse(&s, head->status, body.p, body.n);
-	if (head->status >= 400)
-		cli_api_refused(&s, head->status, call->e);
-	else if (body.n == 0)
-		call->answer = cJSON_CreateObject();
-	else
-		call->answer = json_parse(body.p, body.n, call->e);
-}
-
-static void
-call_dialed(void *arg, struct tls_conn *conn, const struct err *e)
-{
-	static const struct http_client_cbs cbs = {.on_done = call_done};
-	struct call *call = arg;
-	struct http_pair fields[CLI_API_FIELDS];
-	char auth[16500], target[4600];
-	struct http_req req = {
-	    .method = call->method,
-	    .target = target,
-	    .host = call->api->host_port,
-	    .fields = fields,
-	    .content_type = call->body.len > 0 ? "application/json" : NULL,
-	    .body = buf_span(&call->body),
-	    .collect_max_bytes = 16 << 20,
-	};
-
-	call->done = conn == NULL;
-	if (conn == NULL) {
-		*call->e = *e;
-		return;
-	}
-	cli_api_fields(call->api, fields, auth, sizeof(auth));
-	snprintf(target, sizeof(target), "%s%s", call->api->prefix, call->path);
-	call->client = http_client_new(conn, call->e);
-	if (call->client == NULL ||
-	    http_client_send(call->client, &req, &cbs, call, call->e) < 0)
-		call->done = true;
-}
-
-cJSON *
-cli_api_call(struct cli_api *api, const char *method, const char *path,
-    const cJSON *body, struct err *e)
-{
-	struct call call = {.api = api, .method = method, .path = path, .e = e};
-	struct cli_dial *d;
-
-	buf_init(&call.body, 0);
-	if (body != NULL && json_print(body, &call.body) < 0) {
-		err_nomem(e);
-		return NULL;
-	}
-	d = cli_dial_start(api, call_dialed, &call, e);
-	while (d != NULL && !call.done)
-		ev_loop_turn(api->loop, true);
-	http_client_free(&call.client);
-	buf_free(&call.body);
-	return call.answer;
 }
 
 int
 cli_api_operator(struct cli_api *api, struct err *e)
 {
 	cJSON_Delete(api->object);
-	api->object = cli_api_call(api, "GET", OPERATOR, NULL, e);
+	api->object = cli_api_call(api, "GET", CLI_API_OPERATOR, NULL, e);
 	if (api->object == NULL)
 		return err_wrap(e, "operator at %s", api->kube.server);
 	return 0;

@@ -20,8 +20,8 @@ struct cli_api {
 	char user_name[128]; /* x-client-name */
 	char host_name[128]; /* x-client-hostname */
 	char *client_der;    /* x-client-der, base64; owned, may be NULL */
-	/* the operator object, once read */
-	cJSON *object;
+	bool stop;           /* a signal: ends cli_api_call */
+	cJSON *object;       /* the operator object, once read; owned */
 };
 
 /* Reads the kubeconfig and makes the TLS context. */
@@ -29,8 +29,9 @@ int cli_api_init(struct cli_api *api, struct ev_loop *loop,
     const char *kubeconfig, const char *context, struct err *e);
 void cli_api_free(struct cli_api *api);
 
-/* Common header fields; out has room for 6 and ends with a NULL name. */
-enum { CLI_API_FIELDS = 6 };
+/* Common header fields; out has room for CLI_API_FIELDS, ends with a NULL
+ * name; auth is the room for one of the values. */
+enum { CLI_API_FIELDS = 6, CLI_API_AUTH = 16500 };
 void cli_api_fields(const struct cli_api *api, struct http_pair *out,
     char *auth, size_t auth_cap);
 
@@ -42,13 +43,25 @@ struct cli_dial *cli_dial_start(
 void cli_dial_cancel(struct cli_dial **d);
 
 /*
- * One request, start to end (turns the loop). The answer as JSON, NULL with
- * *e set: what the operator said, in a sentence. Owned. An empty body is an
- * empty object.
+ * One request. fn comes once, from the loop: answer is its own (an empty body
+ * is an empty object), or e says what the operator said, in a sentence. A 503
+ * (it starts) is tried again for a while.
  */
+struct cli_call;
+typedef void cli_call_fn(void *arg, cJSON *answer, const struct err *e);
+/* NULL with *e. Strings are copied but method. */
+struct cli_call *cli_call_start(struct cli_api *api, const char *method,
+    const char *path, const cJSON *body, cli_call_fn *fn, void *arg,
+    struct err *e);
+void cli_call_cancel(struct cli_call **call);
+/* The same, start to end (turns the loop). NULL with *e; ERR_CLOSED after
+ * api->stop was set. */
 cJSON *cli_api_call(struct cli_api *api, const char *method, const char *path,
     const cJSON *body, struct err *e);
 /* E2, kept in api->object. */
+#define CLI_API_OPERATOR \
+	"/apis/operator.metalbear.co/v1/mirrordoperators/operator"
+#define CLI_API_GROUP "/apis/operator.metalbear.co/v1"
 int cli_api_operator(struct cli_api *api, struct err *e);
 bool cli_api_has(const struct cli_api *api, const char *feature);
 /* A refusal as an error whose text says what to do. */

@@ -4,7 +4,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <string.h>
 
 #include "lib/log.h"
 
@@ -69,4 +69,14 @@ cli_exit_of(const struct err *e)
 	default:
 		return CLI_UNAVAILABLE;
 	}
+}
+
+bool
+cli_name_ok(const char *name)
+{
+	static const char ok[] = "abcdefghijklmnopqrstuvwxyz"
+				 "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
+	size_t n = strlen(name);
+
+	return n > 0 && n <= 253 && strspn(name, ok) == n && name[0] != '.';
 }

@@ -28,5 +28,7 @@ void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void cli_set_quiet(bool quiet);
 /* The exit code an error stands for. */
 int cli_exit_of(const struct err *e);
+/* May it stand in a path of the API: letters, digits and "-._", not empty? */
+bool cli_name_ok(const char *name);
 
 #endif

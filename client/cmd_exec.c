@@ -9,49 +9,14 @@
 
 #include "client/cmd_exec.h"
 
-#include <getopt.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "client/child.h"
-#include "client/cli.h"
 #include "client/dns.h"
-#include "client/env.h"
+#include "client/exec.h"
 #include "client/files.h"
-#include "client/forward.h"
-#include "client/incoming.h"
-#include "client/target.h"
 #include "lib/log.h"
 #include "lib/str.h"
-
-enum { EXEC_LIST_MAX = 64 };
-
-enum exec_step { STEP_ENV, STEP_FILES, STEP_NAMES, STEP_PORTS, STEP_RUN };
-
-struct exec {
-	struct ev_loop *loop;
-	struct cli_api api;
-	struct cli_session *session;
-	struct cli_target target;
-	const char *kubeconfig, *context;
-	struct cli_env env;
-	struct cli_incoming incoming;
-	struct cli_forwards forwards;
-	struct cli_child child;
-	char *files[EXEC_LIST_MAX]; /* "REMOTE:LOCAL" */
-	size_t n_files;
-	char *names[EXEC_LIST_MAX]; /* "NAME[:VAR]" */
-	size_t n_names;
-	size_t at; /* within the step */
-	enum exec_step step;
-	bool running; /* the program was started */
-	bool quit;
-	int code;
-	char **argv;
-};
 
 static void exec_step(struct exec *x);
 
@@ -60,17 +25,16 @@ exec_quit(struct exec *x, int code)
 {
 	x->quit = true;
 	x->code = code;
-	ev_loop_stop(x->loop);
+	ev_loop_stop(x->common.loop);
 }
 
 /* Something before the program runs failed for good. */
 static void
 exec_fail(struct exec *x, const struct err *e)
 {
-	if (e->code == ERR_CLOSED && x->session != NULL)
+	if (e->code == ERR_CLOSED)
 		return; /* lost: on_up comes again, or on_end */
-	cli_error("%s", e->text);
-	exec_quit(x, cli_exit_of(e));
+	exec_quit(x, cli_common_fail(e));
 }
 
 static void
@@ -86,6 +50,15 @@ env_done(void *arg, const struct err *e)
 	x->step = STEP_FILES;
 	x->at = 0;
 	exec_step(x);
+}
+
+static void
+exec_env(struct exec *x)
+{
+	struct err e;
+
+	if (cli_env_fetch(&x->env, x->session, env_done, x, &e) < 0)
+		exec_fail(x, &e);
 }
 
 static void
@@ -119,42 +92,27 @@ exec_file(struct exec *x)
 	free(remote);
 }
 
-/* The variable a resolved name goes to. */
-static void
-name_variable(const char *text, char *out, size_t cap)
-{
-	const char *colon = strchr(text, ':');
-
-	if (colon != NULL) {
-		str_fmt(out, cap, "%s", colon + 1);
-		return;
-	}
-	str_fmt(out, cap, "TRIBUTARY_RESOLVED_%s", text);
-	for (char *c = out; *c != '\0'; c++) {
-		if (*c >= 'a' && *c <= 'z')
-			*c = (char)(*c - 32);
-		else if (!((*c >= 'A' && *c <= 'Z') ||
-			     (*c >= '0' && *c <= '9')))
-			*c = '_';
-	}
-}
-
 static void
 name_done(void *arg, const struct pm_ip *ip, const struct err *e)
 {
 	struct exec *x = arg;
-	char variable[300], text[64];
+	const char *name = x->names[x->at];
+	char variable[EXEC_VARIABLE_MAX], text[64];
+	struct err nomem;
 
 	if (ip == NULL) {
 		exec_fail(x, e);
 		return;
 	}
-	name_variable(x->names[x->at], variable, sizeof(variable));
+	cli_exec_variable(name, variable, sizeof(variable), NULL);
 	cli_ip_print(ip, text, sizeof(text));
-	cli_env_set(&x->env, pm_str(variable), pm_str(text));
+	if (cli_env_set(&x->env, pm_str(variable), pm_str(text)) < 0) {
+		err_nomem(&nomem);
+		exec_fail(x, &nomem);
+		return;
+	}
 	cli_event("name %.*s is %s in the target ($%s)",
-	    (int)strcspn(x->names[x->at], ":"), x->names[x->at], text,
-	    variable);
+	    (int)strcspn(name, ":"), name, text, variable);
 	x->at++;
 	exec_step(x);
 }
@@ -162,15 +120,13 @@ name_done(void *arg, const struct pm_ip *ip, const struct err *e)
 static void
 exec_name(struct exec *x)
 {
-	char name[256];
+	char name[CLI_NAME_MAX + 1];
 	struct err e;
 
 	str_fmt(name, sizeof(name), "%.*s", (int)strcspn(x->names[x->at], ":"),
 	    x->names[x->at]);
-	if (cli_dns_lookup(x->session, name, name_done, x) < 0) {
-		err_set(&e, ERR_CLOSED, "the connection was lost");
+	if (cli_dns_lookup(x->session, name, name_done, x, &e) < 0)
 		exec_fail(x, &e);
-	}
 }
 
 static void
@@ -178,6 +134,7 @@ exec_run(struct exec *x)
 {
 	struct err e;
 
+	x->step = STEP_RUN;
 	if (cli_child_start(&x->child, x->argv, x->env.list, &e) < 0) {
 		cli_error("%s", e.text);
 		exec_quit(x, CLI_CANT_RUN);
@@ -187,6 +144,21 @@ exec_run(struct exec *x)
 	cli_event("started %s (pid %d)", x->argv[0], (int)x->child.pid);
 }
 
+/* The program can do nothing more for us: what ended it is the exit code. */
+static void
+exec_stop(struct exec *x, const struct err *e)
+{
+	int code = cli_common_fail(e);
+
+	if (x->child.pid == 0) {
+		exec_quit(x, code);
+		return;
+	}
+	x->code = code;
+	cli_event("ending %s", x->argv[0]);
+	cli_child_stop(&x->child);
+}
+
 static void
 ports_done(void *arg, const struct err *e)
 {
@@ -194,35 +166,38 @@ ports_done(void *arg, const struct err *e)
 	struct buf b;
 
 	if (e != NULL) {
-		cli_error("%s", e->text);
-		if (x->running)
-			cli_child_stop(&x->child);
-		else
-			exec_quit(x, cli_exit_of(e));
+		exec_stop(x, e);
 		return;
 	}
 	buf_init(&b, 8192);
-	cli_incoming_describe(&x->incoming, &b);
+	cli_ports_describe(&x->traffic.ports, &b);
 	if (b.len > 0)
 		cli_event("ports: %s", buf_cstr(&b));
 	buf_free(&b);
 	if (x->running)
 		return;
-	x->step = STEP_RUN;
+	cli_forwards_say(&x->traffic.forwards);
 	exec_run(x);
+}
+
+static void
+exec_ports(struct exec *x)
+{
+	struct err e;
+
+	if (cli_ports_subscribe(&x->traffic.ports, x->session, ports_done, x) <
+	    0) {
+		err_nomem(&e);
+		exec_stop(x, &e);
+	}
 }
 
 static void
 exec_step(struct exec *x)
 {
-	struct err e;
-
 	switch (x->step) {
 	case STEP_ENV:
-		if (cli_env_fetch(&x->env, x->session, env_done, x) < 0) {
-			err_set(&e, ERR_CLOSED, "the connection was lost");
-			exec_fail(x, &e);
-		}
+		exec_env(x);
 		return;
 	case STEP_FILES:
 		if (x->at < x->n_files) {
@@ -240,9 +215,8 @@ exec_step(struct exec *x)
 		x->step = STEP_PORTS;
 		/* fall through */
 	case STEP_PORTS:
-		cli_incoming_subscribe(&x->incoming, x->session, ports_done, x);
-		return;
 	case STEP_RUN:
+		exec_ports(x);
 		return;
 	}
 }
@@ -254,15 +228,15 @@ on_up(void *arg, bool again)
 {
 	struct exec *x = arg;
 
-	x->forwards.session = x->session;
+	cli_traffic_up(&x->traffic, x->session);
 	if (again)
 		cli_event("connected again");
-	if (x->running) {
-		cli_incoming_subscribe(&x->incoming, x->session, ports_done, x);
-		return;
+	cli_clusters_ask(
+	    &x->clusters, &x->common.api, cli_session_id(x->session));
+	if (!x->running) {
+		x->step = STEP_ENV;
+		x->at = 0;
 	}
-	x->step = STEP_ENV;
-	x->at = 0;
 	exec_step(x);
 }
 
@@ -273,8 +247,7 @@ on_lost(void *arg, const char *why)
 
 	cli_event(
 	    "connection lost: %s; coming back with the same session", why);
-	cli_incoming_reset(&x->incoming);
-	cli_forwards_reset(&x->forwards);
+	cli_traffic_lost(&x->traffic);
 }
 
 static void
@@ -282,34 +255,20 @@ on_end(void *arg, const struct err *e)
 {
 	struct exec *x = arg;
 
-	cli_error("%s", e->text);
-	cli_incoming_reset(&x->incoming);
-	cli_forwards_reset(&x->forwards);
-	x->forwards.session = NULL;
-	x->code = cli_exit_of(e);
-	if (x->child.pid != 0)
-		cli_child_stop(&x->child);
-	else
-		exec_quit(x, x->code);
+	cli_traffic_lost(&x->traffic);
+	exec_stop(x, e);
 }
 
 static void
 on_message(void *arg, const struct pm_DaemonMessage *m)
 {
-	struct exec *x = arg;
-
-	if (!cli_incoming_message(&x->incoming, m) &&
-	    !cli_forwards_message(&x->forwards, m))
-		log_debug("message ignored kind=%u", (unsigned)m->tag);
+	cli_traffic_message(&((struct exec *)arg)->traffic, m);
 }
 
 static void
-on_drained(void *arg)
+on_flow(void *arg, bool full)
 {
-	struct exec *x = arg;
-
-	cli_incoming_drained(&x->incoming);
-	cli_forwards_drained(&x->forwards);
+	cli_traffic_flow(&((struct exec *)arg)->traffic, full);
 }
 
 static const struct cli_session_ops session_ops = {
@@ -317,7 +276,7 @@ static const struct cli_session_ops session_ops = {
     .on_lost = on_lost,
     .on_end = on_end,
     .on_message = on_message,
-    .on_drained = on_drained,
+    .on_flow = on_flow,
 };
 
 static void
@@ -332,175 +291,32 @@ child_exit(void *arg, int code)
 static void
 early_signal(void *arg, int signo)
 {
-	exec_quit(arg, 128 + signo);
-}
+	struct exec *x = arg;
 
-/* ---- options */
-
-static const char usage[] =
-    "usage: tributary exec -t KIND/NAME [options] -- PROGRAM [ARGS...]\n"
-    "\n"
-    "Runs PROGRAM here with the environment of the target, and leads the\n"
-    "target's traffic to it, in every cluster of the operator.\n"
-    "\n"
-    "  -t, --target KIND/NAME      deployment/shop, pod/shop-1, ...\n"
-    "  -n, --namespace NS          default: the kubeconfig's\n"
-    "  -c, --container NAME        of the target\n"
-    "      --steal PORT[:LOCAL]    the target's PORT comes to 127.0.0.1:LOCAL\n"
-    "      --mirror PORT[:LOCAL]   a copy of it comes\n"
-    "      --forward LOCAL:HOST:PORT  127.0.0.1:LOCAL leaves from the target\n"
-    "      --file REMOTE:LOCAL     copies a file of the target first\n"
-    "      --resolve NAME[:VAR]    the target's address of NAME, in $VAR\n"
-    "      --env-include PATTERN   only variables like this (repeatable)\n"
-    "      --env-exclude PATTERN   but not those\n"
-    "      --on-concurrent-steal abort|continue|override\n"
-    "      --key KEY               names the session in lists\n"
-    "      --single-cluster        this cluster alone\n"
-    "      --kubeconfig FILE, --context NAME\n"
-    "  -q, --quiet                 errors only\n"
-    "\n"
-    "example:\n"
-    "  tributary exec -t deployment/shop --steal 8080 -- ./shop\n";
-
-static const struct option options[] = {
-    {"target", required_argument, NULL, 't'},
-    {"namespace", required_argument, NULL, 'n'},
-    {"container", required_argument, NULL, 'c'},
-    {"steal", required_argument, NULL, 'S'},
-    {"mirror", required_argument, NULL, 'M'},
-    {"forward", required_argument, NULL, 'F'},
-    {"file", required_argument, NULL, 'f'},
-    {"resolve", required_argument, NULL, 'r'},
-    {"env-include", required_argument, NULL, 'I'},
-    {"env-exclude", required_argument, NULL, 'E'},
-    {"on-concurrent-steal", required_argument, NULL, 'O'},
-    {"key", required_argument, NULL, 'k'},
-    {"single-cluster", no_argument, NULL, '1'},
-    {"kubeconfig", required_argument, NULL, 'K'},
-    {"context", required_argument, NULL, 'C'},
-    {"quiet", no_argument, NULL, 'q'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
-static int
-list_add(char **list, size_t *n, char *text, bool colon, struct err *e)
-{
-	if (*n >= EXEC_LIST_MAX)
-		return err_set(e, ERR_TOO_BIG, "too many of one option");
-	if (colon && (strrchr(text, ':') == NULL || text[0] != '/'))
-		return err_set(e, ERR_INVALID,
-		    "\"%s\" is not REMOTE:LOCAL with an absolute REMOTE", text);
-	list[(*n)++] = text;
-	return 0;
-}
-
-static int
-pattern_add(const char **list, size_t *n, const char *text, struct err *e)
-{
-	if (*n >= CLI_ENV_PATTERNS)
-		return err_set(e, ERR_TOO_BIG, "too many patterns");
-	list[(*n)++] = text;
-	return 0;
-}
-
-/* One option; 1: not known. */
-static int
-exec_option(struct exec *x, int c, struct err *e)
-{
-	switch (c) {
-	case 't':
-		x->target.text = optarg;
-		return 0;
-	case 'n':
-		x->target.namespace = optarg;
-		return 0;
-	case 'c':
-		x->target.container = optarg;
-		return 0;
-	case 'S':
-	case 'M':
-		return cli_incoming_add(&x->incoming, optarg, c == 'S', e);
-	case 'F':
-		return cli_forwards_add(&x->forwards, optarg, e);
-	case 'f':
-		return list_add(x->files, &x->n_files, optarg, true, e);
-	case 'r':
-		return list_add(x->names, &x->n_names, optarg, false, e);
-	case 'I':
-		return pattern_add(
-		    x->env.include, &x->env.n_include, optarg, e);
-	case 'E':
-		return pattern_add(
-		    x->env.exclude, &x->env.n_exclude, optarg, e);
-	case 'O':
-		x->target.steal = optarg;
-		return 0;
-	case 'k':
-		x->target.key = optarg;
-		return 0;
-	case '1':
-		x->target.single_cluster = true;
-		return 0;
-	case 'K':
-		x->kubeconfig = optarg;
-		return 0;
-	case 'C':
-		x->context = optarg;
-		return 0;
-	case 'q':
-		cli_set_quiet(true);
-		return 0;
-	default:
-		return 1;
-	}
-}
-
-/* 0 go on, else the exit code plus 1. */
-static int
-exec_options(struct exec *x, int argc, char **argv)
-{
-	struct err e;
-	int c, rc;
-
-	optind = 1;
-	while (
-	    (c = getopt_long(argc, argv, "+t:n:c:qh", options, NULL)) != -1) {
-		if (c == 'h') {
-			fputs(usage, stdout);
-			return CLI_OK + 1;
-		}
-		rc = exec_option(x, c, &e);
-		if (rc < 0)
-			cli_error("%s", e.text);
-		if (rc != 0)
-			return CLI_USAGE + 1;
-	}
-	x->argv = argv + optind;
-	if (x->target.text == NULL || x->argv[0] == NULL) {
-		fputs(usage, stderr);
-		return CLI_USAGE + 1;
-	}
-	return 0;
+	if (signo == SIGUSR1 || signo == SIGUSR2)
+		return;
+	x->common.api.stop = true;
+	exec_quit(x, 128 + signo);
 }
 
 static int
 exec_main(struct exec *x)
 {
 	struct err e;
+	int code = cli_common_open(&x->common);
 
-	if (cli_api_init(&x->api, x->loop, x->kubeconfig, x->context, &e) < 0) {
-		cli_error("%s", e.text);
-		return CLI_CONFIG;
-	}
-	x->session =
-	    cli_target_connect(&x->api, &x->target, &session_ops, x, true, &e);
+	if (code != 0)
+		return code;
+	x->session = cli_target_connect(
+	    &x->common.api, &x->target, &session_ops, x, true, &e);
 	if (x->session == NULL) {
+		if (x->quit)
+			return x->code;
 		cli_error("%s", e.text);
 		return e.code == ERR_INVALID ? CLI_USAGE : cli_exit_of(&e);
 	}
 	while (!x->quit)
-		ev_loop_run(x->loop);
+		ev_loop_run(x->common.loop);
 	return x->code;
 }
 
@@ -509,27 +325,24 @@ cli_cmd_exec(int argc, char **argv)
 {
 	struct exec x = {0};
 	struct err e;
-	int rc;
+	int code = CLI_INTERNAL;
 
 	log_init("tributary", LOG_LV_INFO);
-	signal(SIGPIPE, SIG_IGN);
-	x.loop = ev_loop_new();
-	if (x.loop == NULL || cli_env_init(&x.env, &e) < 0 ||
-	    cli_child_init(&x.child, x.loop, child_exit, early_signal, &x) <
-		0) {
+	x.common.loop = ev_loop_new();
+	if (x.common.loop == NULL || cli_env_init(&x.env, &e) < 0 ||
+	    cli_child_init(
+		&x.child, x.common.loop, child_exit, early_signal, &x) < 0) {
 		cli_error("out of memory");
 		return CLI_INTERNAL;
 	}
-	cli_incoming_init(&x.incoming, x.loop);
-	cli_forwards_init(&x.forwards, x.loop);
-	rc = exec_options(&x, argc, argv);
-	rc = rc != 0 ? rc - 1 : exec_main(&x);
-	cli_incoming_free(&x.incoming);
+	cli_traffic_init(&x.traffic, x.common.loop);
+	if (cli_exec_options(&x, argc, argv, &code) == 0)
+		code = exec_main(&x);
+	cli_clusters_free(&x.clusters);
 	cli_session_free(&x.session);
-	cli_forwards_free(&x.forwards);
-	cli_api_free(&x.api);
+	cli_traffic_free(&x.traffic);
 	cli_child_deinit(&x.child);
 	cli_env_free(&x.env);
-	ev_loop_free(&x.loop);
-	return rc;
+	cli_common_close(&x.common);
+	return code;
 }

@@ -152,10 +152,13 @@ store_path(const struct cli_api *api, char *out, size_t cap, struct err *e)
 	SHA256((const unsigned char *)name, strlen(name), md);
 	for (size_t i = 0; i < 16; i++)
 		snprintf(hex + i * 2, 3, "%02x", md[i]);
-	if (str_fmt(dir, sizeof(dir), "%s/.tributary", home) < 0)
-		return err_set(e, ERR_INVALID, "HOME is too long");
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return err_sys(e, errno, "%s", dir);
+	for (int i = 0; i < 2; i++) {
+		if (str_fmt(dir, sizeof(dir), "%s/.tributary%s", home,
+			i == 0 ? "" : "/credentials") < 0)
+			return err_set(e, ERR_INVALID, "HOME is too long");
+		if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+			return err_sys(e, errno, "%s", dir);
+	}
 	return str_fmt(out, cap, "%s/%s.pem", dir, hex) < 0
 		   ? err_set(e, ERR_INVALID, "HOME is too long")
 		   : 0;
@@ -291,7 +294,7 @@ cli_credential_get(struct cli_api *api, struct err *e)
 	if (fd < 0)
 		return err_sys(e, errno, "%s", path);
 	/* Two commands at once ask for one certificate. */
-	if (flock(fd, LOCK_EX) < 0) {
+	if (flock(fd, LOCK_EX) < 0 || fchmod(fd, 0600) < 0) {
 		rc = err_sys(e, errno, "%s", path);
 	} else if (!store_read(api, fd, &key)) {
 		if (key == NULL)

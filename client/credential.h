@@ -13,8 +13,7 @@ int cli_credential_get(struct cli_api *api, struct err *e);
 
 /*
  * The certificate request the stock CLI sends: X25519's OID on an Ed25519 key
- * (§7.4). PEM with CRLF lines appended to out. key: 32 public bytes; sign
- * signs n bytes with the private one.
+ * (§7.4). PEM with CRLF lines appended to out.
  */
 int cli_csr_make(
     const char *common_name, EVP_PKEY *key, struct buf *out, struct err *e);

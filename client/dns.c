@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/remote_err.h"
+#include "lib/str.h"
 #include "protocol/pm_version.h"
 
 struct lookup {
 	cli_dns_fn *fn;
 	void *arg;
-	char name[256];
+	char name[CLI_NAME_MAX + 1];
 };
 
 bool
@@ -33,6 +35,19 @@ cli_ip_print(const struct pm_ip *ip, char *out, size_t cap)
 		out[0] = '\0';
 }
 
+/* The first IPv4 address, else the first. */
+static const struct pm_ip *
+choose(const struct pm_vec_LookupRecord *v)
+{
+	const struct pm_ip *ip = NULL;
+
+	for (size_t i = 0; i < v->n; i++) {
+		if (ip == NULL || (ip->v6 && !v->v[i].ip.v6))
+			ip = &v->v[i].ip;
+	}
+	return ip;
+}
+
 static void
 lookup_done(void *arg, const struct pm_DaemonMessage *m)
 {
@@ -40,17 +55,11 @@ lookup_done(void *arg, const struct pm_DaemonMessage *m)
 	const struct pm_ip *ip = NULL;
 	struct err e;
 
-	err_set(&e, ERR_CLOSED, "the connection was lost");
-	if (m != NULL && m->u.GetAddrInfoResponse.tag == PM_OK) {
-		const struct pm_vec_LookupRecord *v =
-		    &m->u.GetAddrInfoResponse.u.Ok;
-
-		for (size_t i = 0; i < v->n; i++) {
-			if (ip == NULL || (ip->v6 && !v->v[i].ip.v6))
-				ip = &v->v[i].ip;
-		}
-	}
-	if (m != NULL && ip == NULL)
+	if (m == NULL)
+		err_set(&e, ERR_CLOSED, "the connection was lost");
+	else if (m->u.GetAddrInfoResponse.tag != PM_OK)
+		cli_remote_error(&m->u.GetAddrInfoResponse.u.Err, l->name, &e);
+	else if ((ip = choose(&m->u.GetAddrInfoResponse.u.Ok)) == NULL)
 		err_set(&e, ERR_NOT_FOUND, "the target knows no address of %s",
 		    l->name);
 	l->fn(l->arg, ip, ip == NULL ? &e : NULL);
@@ -58,8 +67,8 @@ lookup_done(void *arg, const struct pm_DaemonMessage *m)
 }
 
 int
-cli_dns_lookup(
-    struct cli_session *s, const char *name, cli_dns_fn *fn, void *arg)
+cli_dns_lookup(struct cli_session *s, const char *name, cli_dns_fn *fn,
+    void *arg, struct err *e)
 {
 	struct pm_ClientMessage m = {0};
 	struct lookup *l;
@@ -71,11 +80,12 @@ cli_dns_lookup(
 		return 0;
 	}
 	l = calloc(1, sizeof(*l));
-	if (l == NULL || strlen(name) >= sizeof(l->name)) {
+	if (l == NULL)
+		return err_nomem(e);
+	if (str_fmt(l->name, sizeof(l->name), "%s", name) < 0) {
 		free(l);
-		return -ERR_INVALID;
+		return err_set(e, ERR_INVALID, "\"%s\" is no name", name);
 	}
-	strncpy(l->name, name, sizeof(l->name) - 1);
 	l->fn = fn;
 	l->arg = arg;
 	if (cli_session_version(s) >= PM_SINCE_ADDR_INFO_V2) {
@@ -88,7 +98,8 @@ cli_dns_lookup(
 		m.u.GetAddrInfoRequest.node = pm_str(name);
 	}
 	rc = cli_session_ask(s, CLI_Q_DNS, &m, lookup_done, l);
-	if (rc < 0)
-		free(l);
-	return rc;
+	if (rc == 0)
+		return 0;
+	free(l);
+	return err_set(e, (enum err_code) - rc, "the connection was lost");
 }

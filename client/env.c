@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/remote_err.h"
 #include "lib/str.h"
 
 /* What describes this machine and this terminal, not the service. */
@@ -166,8 +167,8 @@ env_answer(void *arg, const struct pm_DaemonMessage *m)
 	if (m == NULL)
 		err_set(&e, ERR_CLOSED, "the connection was lost");
 	else if (m->u.GetEnvVarsResponse.tag != PM_OK)
-		err_set(&e, ERR_UNSUPPORTED,
-		    "the target's environment can't be read");
+		cli_remote_error(&m->u.GetEnvVarsResponse.u.Err,
+		    "the target's environment can't be read", &e);
 	else if (env_take(f->env, &m->u.GetEnvVarsResponse.u.Ok) < 0)
 		err_nomem(&e);
 	f->fn(f->arg, e.code == ERR_OK ? NULL : &e);
@@ -175,8 +176,8 @@ env_answer(void *arg, const struct pm_DaemonMessage *m)
 }
 
 int
-cli_env_fetch(
-    struct cli_env *env, struct cli_session *s, cli_env_fn *fn, void *arg)
+cli_env_fetch(struct cli_env *env, struct cli_session *s, cli_env_fn *fn,
+    void *arg, struct err *e)
 {
 	struct pm_str include[CLI_ENV_PATTERNS], exclude[CLI_ENV_PATTERNS];
 	struct pm_ClientMessage m = {.tag = PM_ClientMessage_GetEnvVarsRequest};
@@ -184,8 +185,9 @@ cli_env_fetch(
 	int rc;
 
 	if (f == NULL)
-		return -ERR_NOMEM;
+		return err_nomem(e);
 	*f = (struct fetch){env, fn, arg};
+	env->remote = 0;
 	include[0] = PM_STR("*");
 	for (size_t i = 0; i < env->n_include; i++)
 		include[i] = pm_str(env->include[i]);
@@ -196,7 +198,9 @@ cli_env_fetch(
 	m.u.GetEnvVarsRequest.env_vars_filter =
 	    (struct pm_vec_str){env->n_exclude, exclude};
 	rc = cli_session_ask(s, CLI_Q_ENV, &m, env_answer, f);
-	if (rc < 0)
-		free(f);
-	return rc;
+	if (rc == 0)
+		return 0;
+	free(f);
+	return err_set(
+	    e, (enum err_code) - rc, "the environment can't be asked for");
 }

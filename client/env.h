@@ -22,8 +22,8 @@ void cli_env_free(struct cli_env *env);
 int cli_env_set(struct cli_env *env, struct pm_str name, struct pm_str value);
 /* Asks for the target's variables: fn(arg, e or NULL). */
 typedef void cli_env_fn(void *arg, const struct err *e);
-int cli_env_fetch(
-    struct cli_env *env, struct cli_session *s, cli_env_fn *fn, void *arg);
+int cli_env_fetch(struct cli_env *env, struct cli_session *s, cli_env_fn *fn,
+    void *arg, struct err *e);
 /* Must this one stay as it is here, unless it is asked for by name? */
 bool cli_env_local(const char *name);
 

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/remote_err.h"
+
 enum { FILE_PIECE_BYTES = 65536 };
 
 struct fetch {
@@ -55,7 +57,6 @@ fetch_done(struct fetch *f, const struct err *e)
 	cli_file_fn *fn = f->fn;
 	void *arg = f->arg;
 	struct err copy;
-
 	bool ok = e == NULL;
 
 	if (e != NULL)
@@ -74,59 +75,76 @@ fetch_done(struct fetch *f, const struct err *e)
 }
 
 static void
+fetch_lost(struct fetch *f)
+{
+	struct err e;
+
+	f->open = false;
+	err_set(&e, ERR_CLOSED, "%s: the connection was lost", f->remote);
+	fetch_done(f, &e);
+}
+
+/* why NULL: the answer is not one to this question. */
+static void
 fetch_fail(struct fetch *f, const struct pm_ResponseError *why)
 {
 	struct err e;
 
 	if (why == NULL)
-		err_set(
-		    &e, ERR_CLOSED, "%s: the connection was lost", f->remote);
-	else if (why->tag == PM_ResponseError_RemoteIO &&
-		 why->u.RemoteIO.raw_os_error.some)
-		err_sys(&e, why->u.RemoteIO.raw_os_error.value,
-		    "%s in the target", f->remote);
+		err_set(&e, ERR_INVALID, "%s: the operator mixes up files",
+		    f->remote);
 	else
-		err_set(&e, ERR_UNSUPPORTED,
-		    "%s in the target can't be read (error kind %u)", f->remote,
-		    (unsigned)why->tag);
+		cli_remote_error(why, f->remote, &e);
 	fetch_done(f, &e);
+}
+
+/* The errno of what failed, 0. */
+static int
+write_all(int fd, struct span bytes)
+{
+	while (bytes.n > 0) {
+		ssize_t n = write(fd, bytes.p, bytes.n);
+
+		if (n < 0 && errno != EINTR)
+			return errno;
+		if (n > 0) {
+			bytes.p += n;
+			bytes.n -= (size_t)n;
+		}
+	}
+	return 0;
 }
 
 static void
 fetch_piece(void *arg, const struct pm_DaemonMessage *m)
 {
 	struct fetch *f = arg;
-	const struct pm_FileResponse *r = &m->u.File;
-	struct span bytes;
 	struct err e;
+	int why;
 
 	if (m == NULL) {
-		f->open = false;
+		fetch_lost(f);
+		return;
+	}
+	if (m->u.File.tag != PM_FileResponse_Read) {
 		fetch_fail(f, NULL);
 		return;
 	}
-	if (r->tag != PM_FileResponse_Read || r->u.Read.tag != PM_OK) {
-		fetch_fail(f,
-		    r->tag == PM_FileResponse_Read ? &r->u.Read.u.Err : NULL);
+	if (m->u.File.u.Read.tag != PM_OK) {
+		fetch_fail(f, &m->u.File.u.Read.u.Err);
 		return;
 	}
-	bytes = r->u.Read.u.Ok.bytes;
-	if (bytes.n == 0) {
+	if (m->u.File.u.Read.u.Ok.bytes.n == 0) {
 		fetch_done(f, NULL);
 		return;
 	}
-	while (bytes.n > 0) {
-		ssize_t n = write(f->fd, bytes.p, bytes.n);
-
-		if (n < 0) {
-			err_sys(&e, errno, "%s", f->local);
-			fetch_done(f, &e);
-			return;
-		}
-		bytes.p += n;
-		bytes.n -= (size_t)n;
+	why = write_all(f->fd, m->u.File.u.Read.u.Ok.bytes);
+	if (why == 0) {
+		fetch_read(f);
+		return;
 	}
-	fetch_read(f);
+	err_sys(&e, why, "%s", f->local);
+	fetch_done(f, &e);
 }
 
 static void
@@ -138,7 +156,7 @@ fetch_read(struct fetch *f)
 	m.u.FileRequest.u.Read.remote_fd = f->remote_fd;
 	m.u.FileRequest.u.Read.buffer_size = FILE_PIECE_BYTES;
 	if (cli_session_ask(f->session, CLI_Q_FILE, &m, fetch_piece, f) < 0)
-		fetch_fail(f, NULL);
+		fetch_lost(f);
 }
 
 static void
@@ -146,7 +164,11 @@ fetch_opened(void *arg, const struct pm_DaemonMessage *m)
 {
 	struct fetch *f = arg;
 
-	if (m == NULL || m->u.File.tag != PM_FileResponse_Open) {
+	if (m == NULL) {
+		fetch_lost(f);
+		return;
+	}
+	if (m->u.File.tag != PM_FileResponse_Open) {
 		fetch_fail(f, NULL);
 		return;
 	}

@@ -4,7 +4,11 @@
 
 #include "client/cmd_admin.h"
 #include "client/cmd_exec.h"
+#include "client/cmd_ls.h"
+#include "client/cmd_port_forward.h"
 #include "client/cmd_proto.h"
+#include "client/cmd_session.h"
+#include "client/cmd_status.h"
 
 struct cli_command {
 	const char *name;
@@ -14,6 +18,10 @@ struct cli_command {
 
 static const struct cli_command commands[] = {
     {"exec", cli_cmd_exec, "a local program in place of a target"},
+    {"port-forward", cli_cmd_port_forward, "ports of a target, no program"},
+    {"ls", cli_cmd_ls, "targets and the clusters they are in"},
+    {"status", cli_cmd_status, "the operator and its clusters"},
+    {"session", cli_cmd_session, "list and end sessions"},
     {"proto", cli_cmd_proto, "messages of the mirrord protocol as JSON"},
     {"kubeconfig", cli_cmd_kubeconfig, "a user's way in (administrators)"},
     {"token", cli_cmd_token, "a bearer token (administrators)"},

@@ -2,6 +2,9 @@
  * session: the client's socket to the operator: one WebSocket that comes back
  * by itself under the same session id, the request queues of
  * spec/protocol.md §9, and a Ping every 30 s.
+ *
+ * Everything is called from the loop. A cli_session is freed from outside of
+ * its callbacks only (on_end is where a command decides to end).
  */
 #ifndef CLIENT_SESSION_H
 #define CLIENT_SESSION_H
@@ -31,12 +34,12 @@ struct cli_session_ops {
 	 * descriptors and subscriptions of before are void. */
 	void (*on_up)(void *arg, bool again);
 	void (*on_lost)(void *arg, const char *why);
-	/* The session is over for good; e says why. Free it. */
+	/* The session is over for good; e says why. */
 	void (*on_end)(void *arg, const struct err *e);
 	/* Tcp, TcpSteal, TcpOutgoing... but SubscribeResults. */
 	void (*on_message)(void *arg, const struct pm_DaemonMessage *m);
-	/* Optional: the queue to the operator has room again. */
-	void (*on_drained)(void *arg);
+	/* Optional: the queue to the operator is full, has room again. */
+	void (*on_flow)(void *arg, bool full);
 };
 
 struct cli_session_opts {
@@ -51,14 +54,19 @@ struct cli_session_opts {
 struct cli_session *cli_session_new(struct cli_api *api,
     const struct cli_session_opts *opts, const struct cli_session_ops *ops,
     void *arg, struct err *e);
-/* Says Close to the operator and ends at once. */
+/*
+ * Says Close to the operator and waits until that is sent (turns the loop, at
+ * most 2 s). Who still waits for an answer is told, no other callback comes.
+ */
 void cli_session_free(struct cli_session **s);
-/* -ERR_CLOSED while the connection is down, -ERR_TOO_BIG. */
+/* -ERR_CLOSED while the connection is down. A queue that overflows ends the
+ * connection: no message is ever left out of a stream. */
 int cli_session_send(struct cli_session *s, const struct pm_ClientMessage *m);
 int cli_session_ask(struct cli_session *s, enum cli_queue q,
     const struct pm_ClientMessage *m, cli_answer_fn *fn, void *arg);
 bool cli_session_full(const struct cli_session *s);
-void cli_session_pause(struct cli_session *s, bool pause);
+/* Nothing is read from the operator while anybody holds. Counted. */
+void cli_session_hold(struct cli_session *s, bool hold);
 uint64_t cli_session_id(const struct cli_session *s);
 /* A release version as PM_VER, settled on this connection. */
 uint32_t cli_session_version(const struct cli_session *s);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "client/cli.h"
+#include "client/clusters.h"
 #include "client/credential.h"
 #include "client/session.h"
 #include "lib/json.h"
@@ -18,7 +19,7 @@ int
 cli_target_alias(const struct cli_target *t, struct buf *out, struct err *e)
 {
 	size_t n = strcspn(t->text, "/.");
-	const char *kind = NULL;
+	const char *kind = NULL, *name;
 
 	if (strcmp(t->text, "targetless") == 0)
 		return buf_printf(out, "targetless");
@@ -26,17 +27,21 @@ cli_target_alias(const struct cli_target *t, struct buf *out, struct err *e)
 		if (strlen(kinds[i]) == n && strncmp(kinds[i], t->text, n) == 0)
 			kind = kinds[i];
 	}
-	if (kind == NULL || t->text[n] == '\0' || t->text[n + 1] == '\0' ||
-	    strchr(t->text + n + 1, '/') != NULL)
+	name = t->text[n] == '\0' ? "" : t->text + n + 1;
+	if (kind == NULL || !cli_name_ok(name))
 		return err_set(e, ERR_INVALID,
 		    "\"%s\" is not a target; write KIND/NAME, for instance "
 		    "deployment/shop (`tributary ls` lists them)",
 		    t->text);
+	if (t->container != NULL && !cli_name_ok(t->container))
+		return err_set(e, ERR_INVALID,
+		    "\"%s\" is not the name of a container", t->container);
 	if (strcmp(kind, "deploy") == 0)
 		kind = "deployment";
-	buf_printf(out, "%s.%s", kind, t->text + n + 1);
-	if (t->container != NULL)
-		buf_printf(out, ".container.%s", t->container);
+	if (buf_printf(out, "%s.%s", kind, name) < 0 ||
+	    (t->container != NULL &&
+		buf_printf(out, ".container.%s", t->container) < 0))
+		return err_nomem(e);
 	return 0;
 }
 
@@ -72,30 +77,6 @@ cli_session_new_id(void)
 	return id == 0 ? 1 : id;
 }
 
-/* Which clusters take part, as the operator says. */
-static void
-say_clusters(const struct cli_api *api)
-{
-	const cJSON *list = json_at(api->object, "status.connected_clusters");
-	const cJSON *v;
-	struct buf b;
-
-	if (!cJSON_IsArray(list))
-		return;
-	buf_init(&b, 8192);
-	cJSON_ArrayForEach(v, list)
-	{
-		bool up = cJSON_IsObject(
-		    cJSON_GetObjectItemCaseSensitive(v, "connected"));
-
-		buf_printf(&b, "%s%s%s", b.len > 0 ? ", " : "",
-		    json_str(v, "name", "?"), up ? "" : " (not reached)");
-	}
-	if (b.len > 0)
-		cli_event("clusters of this operator: %s", buf_cstr(&b));
-	buf_free(&b);
-}
-
 struct cli_session *
 cli_target_connect(struct cli_api *api, const struct cli_target *t,
     const struct cli_session_ops *ops, void *arg, bool reconnect, struct err *e)
@@ -109,7 +90,7 @@ cli_target_connect(struct cli_api *api, const struct cli_target *t,
 	if (cli_target_alias(t, &alias, e) == 0 &&
 	    cli_target_query(t, &query, e) == 0 &&
 	    cli_api_operator(api, e) == 0 && cli_credential_get(api, e) == 0) {
-		say_clusters(api);
+		cli_clusters_known(api);
 		o.namespace =
 		    t->namespace != NULL ? t->namespace : api->kube.namespace;
 		o.target = buf_cstr(&alias);
