@@ -108,8 +108,8 @@ der_take_time(struct span *in, int64_t *wall_s)
 {
 	bool utc = der_peek(*in) == DER_UTC_TIME;
 	struct span v;
-	struct tm tm = {0}, back;
-	int year, century = 0;
+	struct tm tm = {0};
+	int year, day, century = 0;
 	time_t t;
 
 	if (der_take(in, utc ? DER_UTC_TIME : DER_GENERAL_TIME, &v, NULL) !=
@@ -132,9 +132,9 @@ der_take_time(struct span *in, int64_t *wall_s)
 		century = year >= 50 ? 19 : 20;
 	tm.tm_year = century * 100 + year - 1900;
 	tm.tm_mon--;
-	t = timegm(&tm);
-	/* 31 February was moved to March: not a date */
-	if (gmtime_r(&t, &back) == NULL || back.tm_mday != tm.tm_mday)
+	day = tm.tm_mday;
+	t = timegm(&tm); /* 31 February becomes a day in March */
+	if (tm.tm_mday != day)
 		return -ERR_INVALID;
 	*wall_s = (int64_t)t;
 	return 0;

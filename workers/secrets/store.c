@@ -18,13 +18,15 @@
 #include "lib/clock.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/str.h"
 #include "workers/secrets/secrets.h"
 
 enum {
 	MAX_ISSUED = 8192,
 	MAX_PER_USER = 64,
 	MAX_REVOKED = 8192,
-	MAX_TOKENS = 1024
+	MAX_TOKENS = 1024,
+	MAX_TOKENS_BYTES = 512 << 10,
 };
 
 #define STATE_FILE "state.json"
@@ -293,18 +295,17 @@ sec_store_issued(struct sec *sec, const char *serial, const char *key_id,
 }
 
 static size_t
-drop_tokens(cJSON *state, const char *key, const char *value, size_t n_value)
+drop_tokens(cJSON *state, const char *key, const char *value, bool prefix)
 {
 	cJSON *list = list_of(state, "tokens"), *v = list->child;
 	size_t n = 0;
 
 	while (v != NULL) {
+		const char *text = json_str(v, key, "");
 		cJSON *next = v->next;
 
-		const char *text = json_str(v, key, "");
-
-		if (strncmp(text, value, n_value) == 0 &&
-		    (n_value < strlen(value) || text[n_value] == '\0')) {
+		if (prefix ? str_starts(text, value)
+			   : strcmp(text, value) == 0) {
 			cJSON_Delete(cJSON_DetachItemViaPointer(list, v));
 			n++;
 		}
@@ -333,7 +334,7 @@ sec_store_revoke_user(
 		cJSON_Delete(next);
 		return rc;
 	}
-	n += drop_tokens(next, "user", user, strlen(user));
+	n += drop_tokens(next, "user", user, false);
 	*n_r = n;
 	if (n == 0) {
 		cJSON_Delete(next);
@@ -373,25 +374,37 @@ sec_store_revoke_id(struct sec *sec, const char *id, struct err *e)
 	return commit(sec, next, e);
 }
 
+/* TRUST carries all tokens: it must never become too large to be sent. */
+static bool
+tokens_fit(const cJSON *state)
+{
+	struct buf text;
+	bool fit;
+
+	if (cJSON_GetArraySize(list_of(state, "tokens")) > MAX_TOKENS)
+		return false;
+	buf_init(&text, MAX_TOKENS_BYTES);
+	fit = json_print(list_of(state, "tokens"), &text) == 0;
+	buf_free(&text);
+	return fit;
+}
+
 int
 sec_store_add_token(struct sec *sec, const char *sha256, const char *user,
     const cJSON *groups, int64_t expires_s, struct err *e)
 {
 	cJSON *next = copy(sec), *entry = entry_new(user, groups, expires_s);
 
-	if (next != NULL &&
-	    cJSON_GetArraySize(list_of(next, "tokens")) >= MAX_TOKENS) {
+	if (next == NULL ||
+	    cJSON_AddStringToObject(entry, "sha256", sha256) == NULL) {
 		cJSON_Delete(entry);
 		cJSON_Delete(next);
-		return err_set(e, ERR_TOO_BIG,
-		    "there are %d tokens already; revoke what is not needed",
-		    MAX_TOKENS);
-	}
-	if (next == NULL ||
-	    cJSON_AddStringToObject(entry, "sha256", sha256) == NULL ||
-	    !add(next, "tokens", entry)) {
-		cJSON_Delete(next);
 		return err_nomem(e);
+	}
+	if (!add(next, "tokens", entry) || !tokens_fit(next)) {
+		cJSON_Delete(next);
+		return err_set(e, ERR_TOO_BIG,
+		    "there are too many tokens; revoke what is not needed");
 	}
 	return commit(sec, next, e);
 }

@@ -331,6 +331,59 @@ test_token(void **state)
 	st_deinit(&t);
 }
 
+/* By the id that the list shows; a piece of a user's name is not enough. */
+static void
+test_token_by_id(void **state)
+{
+	char line[128];
+	cJSON *reply;
+	struct st t;
+
+	(void)state;
+	st_init(&t);
+	cJSON_Delete(ask(&t, "{\"do\":\"token\",\"user\":\"robot\"}"));
+	cJSON_Delete(ask(&t, "{\"do\":\"token\",\"user\":\"robot2\"}"));
+	assert_false(ask_ok(&t, "{\"do\":\"revoke\",\"user\":\"rob\"}"));
+	reply = ask(&t, "{\"do\":\"tokens\"}");
+	assert_int_equal(cJSON_GetArraySize(json_at(reply, "tokens")), 2);
+	snprintf(line, sizeof(line), "{\"do\":\"revoke\",\"serial\":\"%s\"}",
+	    json_str(
+		cJSON_GetArrayItem(json_at(reply, "tokens"), 0), "id", ""));
+	cJSON_Delete(reply);
+	assert_true(ask_ok(&t, line));
+	assert_false(ask_ok(&t, line));
+	assert_false(ask_ok(&t, "{\"do\":\"revoke\",\"user\":\"robot\"}"));
+	assert_true(ask_ok(&t, "{\"do\":\"revoke\",\"user\":\"robot2\"}"));
+	st_deinit(&t);
+}
+
+/* What would make TRUST too large is refused: revocations must get through. */
+static void
+test_tokens_are_bounded(void **state)
+{
+	struct buf line;
+	struct st t;
+	int n = 0;
+
+	(void)state;
+	st_init(&t);
+	buf_init(&line, 0);
+	assert_int_equal(
+	    buf_printf(&line, "{\"do\":\"token\",\"user\":\"robot\","
+			      "\"groups\":[\"first\""),
+	    0);
+	for (int i = 1; i < 32; i++)
+		assert_int_equal(buf_printf(&line, ",\"%060d\"", i), 0);
+	assert_int_equal(buf_printf(&line, "]}"), 0);
+	while (n < 2000 && ask_ok(&t, buf_cstr(&line)))
+		n++;
+	assert_in_range(n, 100, 1024);
+	assert_int_equal(
+	    rig_count(rig_attach(&t.rig, IPC_FE, 0, ""), IPC_TRUST), 0);
+	buf_free(&line);
+	st_deinit(&t);
+}
+
 static bool
 is_revoked(const cJSON *trust, const char *id)
 {
@@ -764,6 +817,8 @@ main(void)
 	    cmocka_unit_test(test_sign_csr),
 	    cmocka_unit_test(test_control_refuses),
 	    cmocka_unit_test(test_token),
+	    cmocka_unit_test(test_token_by_id),
+	    cmocka_unit_test(test_tokens_are_bounded),
 	    cmocka_unit_test(test_revoke_user),
 	    cmocka_unit_test(test_revoke_one),
 	    cmocka_unit_test(test_one_user_is_bounded),
