@@ -27,13 +27,16 @@ sup_on_gone(void *arg, struct ipc_peer *peer, const char *why)
 	w->peer = NULL;
 	if (w->role == IPC_OWN)
 		sup_agents_owner_gone(s->agents);
+	if (closed) {
+		/* Its exit, which follows, says more than the end of file. */
+		sup_worker_lost(w);
+		return;
+	}
 	if (w->state == SUP_ENDING)
 		return;
-	if (!closed)
-		log_error("%s[%d] broke the contract: %s", sup_worker_label(w),
-		    (int)w->pid, why);
-	/* Its exit tells why a channel just ended: nothing to add to that. */
-	sup_worker_kill(w, closed ? "" : why);
+	log_error("%s[%d] broke the contract: %s", sup_worker_label(w),
+	    (int)w->pid, why);
+	sup_worker_kill(w, why);
 }
 
 /* Who waits for us in the foreground may go. */

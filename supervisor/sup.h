@@ -28,6 +28,7 @@ enum {
 	SUP_READY_MS = 30000,         /* START to READY */
 	SUP_ALIVE_MS = 3000,          /* between two ALIVEs */
 	SUP_ALIVE_MISSED = 3,
+	SUP_LOST_MS = 1000, /* from the end of its channel to its exit */
 	SUP_DRAIN_MS = 15000,
 	SUP_AGENTS_END_MS = 5000, /* agents clean up after the drain */
 	SUP_FILES_MS = 2000,      /* looks at resolver and credential files */
@@ -120,6 +121,8 @@ struct sup_worker *sup_worker_find(
 void sup_worker_start(struct sup_worker *w);
 /* SIGKILL with a reason for the log. It will be restarted unless removed. */
 void sup_worker_kill(struct sup_worker *w, const char *why);
+/* Its channel ended: its exit must follow, or it is killed. */
+void sup_worker_lost(struct sup_worker *w);
 /* No longer configured: drain it, then forget it. */
 void sup_worker_remove(struct sup_worker *w);
 /* Its process ended with this wait status. */

@@ -76,7 +76,8 @@ worker_on_timer(void *arg)
 		sup_worker_kill(w, "it did not get ready in time");
 		break;
 	case SUP_ENDING:
-		sup_worker_kill(w, "it did not end in time");
+		sup_worker_kill(w, w->peer == NULL ? "it closed its channel"
+						   : "it did not end in time");
 		break;
 	case SUP_UP:
 		break;
@@ -229,6 +230,17 @@ sup_worker_kill(struct sup_worker *w, const char *why)
 }
 
 void
+sup_worker_lost(struct sup_worker *w)
+{
+	if (w->pid <= 0 || w->state == SUP_ENDING)
+		return;
+	if (w->state == SUP_UP)
+		sup_topology_leave(w);
+	w->state = SUP_ENDING;
+	ev_timer_set(w->timer, SUP_LOST_MS);
+}
+
+void
 sup_worker_remove(struct sup_worker *w)
 {
 	struct ipc_drain m = {.deadline_ms = SUP_DRAIN_MS};
@@ -254,9 +266,9 @@ static void
 log_death(const struct sup_worker *w, int status)
 {
 	const char *label = sup_worker_label(w);
+	bool asked = w->removed || w->sup->phase == IPC_PHASE_DRAIN;
 
-	if (w->state == SUP_ENDING && WIFEXITED(status) &&
-	    WEXITSTATUS(status) == 0)
+	if (asked && WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		log_info("%s[%d] ended", label, (int)w->pid);
 	else if (w->why[0] != '\0')
 		log_error("%s[%d] was killed: %s", label, (int)w->pid, w->why);

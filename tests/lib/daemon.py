@@ -211,6 +211,7 @@ class Daemon:
 # ---- a call made in another process, as if its code had been taken over ----
 
 PTRACE_POKEDATA, PTRACE_CONT, PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_ATTACH, PTRACE_DETACH = 5, 7, 12, 13, 16, 17
+SYS_epoll_wait, SYS_epoll_pwait = 232, 281
 REGS = ("r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss fs_base gs_base "
         "ds es fs gs").split()
 
@@ -234,10 +235,15 @@ def make_call(pid, number, args=(), memory=b""):
     process goes on afterwards wherever that leads: it is dead by its filter,
     or about to be ended by its supervisor.
     """
-    ptrace(PTRACE_ATTACH, pid)
-    os.waitpid(pid, 0)
     regs = Regs()
-    ptrace(PTRACE_GETREGS, pid, 0, ctypes.addressof(regs))
+    for _ in range(1000):
+        ptrace(PTRACE_ATTACH, pid)
+        os.waitpid(pid, 0)
+        ptrace(PTRACE_GETREGS, pid, 0, ctypes.addressof(regs))
+        if regs.orig_rax in (SYS_epoll_wait, SYS_epoll_pwait):
+            break
+        ptrace(PTRACE_DETACH, pid)  # busy with something: it will wait again
+        time.sleep(0.01)
     at = (regs.rsp - 4096) & ~7
     for i in range(0, len(memory), 8):
         word = int.from_bytes(memory[i:i + 8].ljust(8, b"\0"), "little")

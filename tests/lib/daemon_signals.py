@@ -88,7 +88,7 @@ def orderly_end(c, daemon):
     c.ok("control socket 0660 root", stat.S_ISSOCK(st.st_mode) and stat.S_IMODE(st.st_mode) == 0o660 and
          st.st_uid == 0 and st.st_gid == 0, st)
     for path, uid, mode in (("run/test/sessions", 65201, 0o700), ("state/test/closed", 65201, 0o700),
-                            ("state/test/keys", 65200, 0o700), ("state/test/credentials", 65200, 0o2750)):
+                            ("state/test/keys", 65200, 0o700), ("state/test/credentials", 0, 0o750)):
         st = os.stat(f"{daemon.dir}/{path}")
         c.ok(f"{path}: owner and mode", (st.st_uid, stat.S_IMODE(st.st_mode)) == (uid, mode), st)
     pids, mark = list(daemon.workers().values()), daemon.mark()
