@@ -195,12 +195,16 @@ def child_of(pid, name):
 
 
 def ephemeral(target):
-    a = target.stock('ephemeral', where='pod', env={'POD_SPEC': 'yes', 'CLUSTER': 'overwritten', 'RUST_LOG': 'info'})
+    a = target.stock('ephemeral', where='pod', env={'POD_SPEC': 'yes', 'CLUSTER': 'overwritten', 'RUST_LOG': 'info',
+                                                         'MIRRORD_AGENT_DNS_ATTEMPTS': '1', 'MIRRORD_AGENT_DNS_TIMEOUT': '1'})
     T.check('ephemeral: ready', READY.match(a.ready()), a.log())
     c = a.client()
     in_target(c, 'ephemeral', target)
     e = c.env()
     T.check("ephemeral: pod spec's variables below the target's", e.get('POD_SPEC') == 'yes' and 'RUST_LOG' not in e)
+    t = time.monotonic()
+    T.equal('a silent name server', c.lookup('drop.test.', 0), Err('DnsLookup', 4, None))
+    T.check("the variables win over resolv.conf", 0.9 < time.monotonic() - t < 1.8, time.monotonic() - t)
     pid = child_of(a.port, 'tributary-agent')
     gave_up(a, 'ephemeral', target, pid)
     logs(a)

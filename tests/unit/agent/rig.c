@@ -234,7 +234,9 @@ rig_next(struct rig *r, size_t i, struct pm_DaemonMessage *m)
 		if (c->gone)
 			return false;
 		fill(c);
-		if (c->in.len == 0 || !c->gone)
+		if (take(c, m))
+			return true;
+		if (!c->gone)
 			turn(r, end);
 	}
 	return true;
