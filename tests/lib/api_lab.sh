@@ -52,8 +52,8 @@ api_config() {
 	[ ! -e "$LAB_DIR/run/$1-web.pid" ] || targets=$(api_targets "$1")
 	lab_config "$1" "$2" 0 "$3
 $targets"
-	[ -z "${API_RULES:-}" ] || sed -i "/^allow:/a\\
-$(printf '%s' "$API_RULES" | sed 's/$/\\/; $s/\\$//')" "$LAB_DIR/etc/$1.yaml"
+	[ -z "${API_RULES:-}" ] || RULES=$API_RULES awk '{ print } /^allow:/ { print ENVIRON["RULES"] }' \
+		"$LAB_DIR/etc/$1.yaml" >"$LAB_DIR/etc/with-rules" && mv "$LAB_DIR/etc/with-rules" "$LAB_DIR/etc/$1.yaml"
 }
 
 api_single() { # an ordinary single-cluster operator, `c1`
@@ -114,4 +114,5 @@ report() {
 	return "$rc"
 }
 
+# shellcheck disable=SC2154 # `here` is lab.sh's
 api() { python3 "$here/tests/lib/$1.py" "${@:2}"; }

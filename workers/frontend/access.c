@@ -25,6 +25,21 @@ rule_list(const cJSON *rule, const char *key, const char *s)
 	return false;
 }
 
+/* Rules for some namespaces say nothing about a list of all of them. */
+static bool
+rule_everywhere(const cJSON *rule)
+{
+	const cJSON *v;
+
+	cJSON_ArrayForEach(
+	    v, cJSON_GetObjectItemCaseSensitive(rule, "namespaces"))
+	{
+		if (cJSON_IsString(v) && strcmp(v->valuestring, "*") == 0)
+			return true;
+	}
+	return false;
+}
+
 static bool
 rule_groups(const cJSON *rule, const char *groups)
 {
@@ -84,7 +99,8 @@ fe_allowed(const struct fe *fe, const struct fe_identity *id,
 			return true;
 		if (!rule_verb(rule, verb))
 			continue;
-		if (ns != NULL && !rule_list(rule, "namespaces", ns))
+		if (ns != NULL ? !rule_list(rule, "namespaces", ns)
+			       : !rule_everywhere(rule))
 			continue;
 		if (scope == FE_SCOPE_TARGET &&
 		    !rule_list(rule, "targets", target))

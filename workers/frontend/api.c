@@ -13,9 +13,9 @@
 
 /* What allows a request. */
 enum api_need {
-	NEED_NOTHING, /* /health alone */
 	NEED_RULE,    /* any allow rule names the user */
-	NEED_NS,      /* a rule with the verb in this namespace (or in any) */
+	NEED_NS,      /* a rule with the verb in this namespace; in all of
+		       * them when the path names none */
 	NEED_CONNECT, /* checked by the handler, after its parameters */
 	NEED_PRIMARY, /* a primary, nobody else */
 };
@@ -34,12 +34,10 @@ struct api_row {
 	void (*fn)(struct fe_request *r);
 };
 
-static void do_health(struct fe_request *r);
 static void do_target(struct fe_request *r);
 
 /* clang-format off */
 static const struct api_row rows[] = {
-    {GET, "health", NEED_NOTHING, "", do_health},
     {GET, "version", NEED_RULE, "get", fe_do_forward},
     /* discovery */
     {GET, "api", NEED_RULE, "get", fe_do_discovery},
@@ -78,7 +76,7 @@ static const struct api_row rows[] = {
     {GET, CHILD "/*", NEED_PRIMARY, "get", fe_do_forward},
     {DEL, CHILD "/*", NEED_PRIMARY, "delete", fe_do_forward},
     /* as much of Kubernetes as the CLI needs, standalone */
-    {GET, "api/v1/namespaces", NEED_RULE, "list", fe_do_forward},
+    {GET, "api/v1/namespaces", NEED_NS, "list", fe_do_forward},
     {GET, "api/v1/namespaces/{ns}", NEED_NS, "get", fe_do_forward},
     {GET, "api/v1/*", NEED_NS, "list", fe_do_forward},
     {GET, "api/v1/namespaces/{ns}/*", NEED_NS, "list", fe_do_forward},
@@ -89,10 +87,13 @@ static const struct api_row rows[] = {
 };
 /* clang-format on */
 
-static void
-do_health(struct fe_request *r)
+/* The one answer that needs no credential. */
+static bool
+is_health(const struct http_head *head)
 {
-	http_respond(r->conn->http, 200, "text/plain", NULL, "ok\n", 3);
+	return strcmp(head->path, "/health") == 0 &&
+	       (strcmp(head->method, GET) == 0 ||
+		   strcmp(head->method, "HEAD") == 0);
 }
 
 /* E5' is a connect without /proxy; without an upgrade it is E7. */
@@ -160,7 +161,6 @@ row_permits(const struct api_row *row, const struct fe_request *r)
 	bool primary = r->id.peer == FE_PRIMARY;
 
 	switch (row->need) {
-	case NEED_NOTHING:
 	case NEED_CONNECT:
 		return true;
 	case NEED_PRIMARY:
@@ -182,15 +182,7 @@ api_run(struct fe_request *r)
 	bool other;
 	const struct api_row *row = row_find(r, &other);
 
-	if (row != NULL && row->need == NEED_NOTHING) {
-		row->fn(r);
-		return;
-	}
-	fe_identify(r->fe, http_conn_tls(http), r->head, &r->id);
-	r->conn->proof = r->id.proof;
-	if (r->id.peer == FE_NOBODY)
-		http_respond_status(http, STATUS_UNAUTHORIZED, "%s", r->id.why);
-	else if (row == NULL && other)
+	if (row == NULL && other)
 		http_respond_status(http, STATUS_METHOD_NOT_ALLOWED,
 		    "%s is not possible on %s", r->head->method, r->head->path);
 	else if (row == NULL)
@@ -217,6 +209,17 @@ fe_api_request(
 	struct err e;
 
 	log_debug("request method=%s path=%s", head->method, head->path);
+	if (is_health(head)) {
+		http_respond(c->http, 200, "text/plain", NULL, "ok\n", 3);
+		return;
+	}
+	fe_identify(r.fe, http_conn_tls(c->http), head, &r.id);
+	c->proof = r.id.proof;
+	if (r.id.peer == FE_NOBODY) {
+		http_respond_status(
+		    c->http, STATUS_UNAUTHORIZED, "%s", r.id.why);
+		return;
+	}
 	if (http_path_parse(head->path, &r.path, &e) < 0) {
 		http_respond_status(
 		    c->http, STATUS_BAD_REQUEST, "path: %s", e.text);

@@ -143,7 +143,9 @@ void fe_identify(struct fe *fe, const struct tls_conn *tls,
 /* Whether a bearer token (by its hash) is known, and has not expired. */
 bool fe_token_known(const struct fe *fe, const char *hash);
 enum fe_scope { FE_SCOPE_ANY, FE_SCOPE_NS, FE_SCOPE_TARGET };
-/* ns, target ("kind/name") may be NULL by scope. */
+/* FE_SCOPE_ANY: any rule names him. FE_SCOPE_NS: one with the verb for ns, or
+ * for all namespaces when ns is NULL. FE_SCOPE_TARGET: and for the target
+ * ("kind/name"). */
 bool fe_allowed(const struct fe *fe, const struct fe_identity *id,
     enum fe_scope scope, const char *verb, const char *ns, const char *target);
 bool fe_is_admin(const struct fe *fe, const struct fe_identity *id);
