@@ -271,8 +271,8 @@ add_config_one(
 		return err_set(e, ERR_CONFLICT,
 		    "the target %s/%s is there twice in namespace %s",
 		    plat_kind_info((enum plat_kind)kind)->alias, name, ns);
-	struct plat_target *t = target_new(
-	    (enum plat_kind)kind, ns, name, container[0] == '\0' ? name : container);
+	struct plat_target *t = target_new((enum plat_kind)kind, ns, name,
+	    container[0] == '\0' ? name : container);
 	if (t == NULL || fill(t, o) != 0 || finish(t, cluster) != 0) {
 		target_free(t);
 		return err_nomem(e);
