@@ -278,8 +278,8 @@ end_many(struct own_api *a, bool inactive_only)
 	}
 	if (others > 0)
 		own_api_success(a,
-		    "%d session(s) stopped; %d of other users stay", ended,
-		    others);
+		    "%d session(s) stopped; %d of other users or keys stay",
+		    ended, others);
 	else
 		own_api_success(a, "%d session(s) stopped", ended);
 }

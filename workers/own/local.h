@@ -132,6 +132,16 @@ void own_stream_replica(struct own_stream *st, int slot, bool up);
 void own_stream_end(struct own_stream *st, uint16_t code, const char *why);
 void own_stream_kick(struct own_stream *st); /* does the rest from the loop */
 
+/* ---- stream_route.c ---- */
+#define OWN_VERSION "1.29.0"
+/* To be ended from the loop; the first reason counts. */
+void own_stream_doom(struct own_stream *st, uint16_t code, const char *why);
+/* The router, with the stateful replica's slot. 0, or doomed. */
+int own_stream_router(struct own_stream *st, int dflt);
+/* A stream to the slot's agent, if that is up and has none. */
+void own_stream_leg_open(struct own_stream *st, int slot);
+void own_stream_leg_close(struct own_stream *st, int slot, const char *why);
+
 /* ---- leg.c ---- */
 struct own_leg *own_leg_new(
     struct own_stream *st, int slot, struct own_agent *a, struct err *e);

@@ -13,7 +13,8 @@
  *   open.c     SESSION_OPEN                    grants.c  who may work on it
  *   sockets.c  client sockets, heartbeat       ttl.c     the clock
  *   local.c    the own cluster's part          agents.c  agents of replicas
- *   stream.c   child streams, leg.c            locks.c   port locks
+ *   stream.c   child streams, stream_route.c, leg.c
+ *   locks.c    port locks
  *   api.c      API requests by table           objects_*.c  what they show
  */
 #ifndef WORKERS_OWN_OWN_H

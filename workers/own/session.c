@@ -36,13 +36,12 @@ own_text_set(char **text, const char *value)
 }
 
 /* Every text of a session, so that new and free forget none. */
-#define OWN_TEXTS(X)                                                         \
-	X(user)                                                              \
-	X(key_id)                                                            \
-	X(groups)                                                            \
-	X(ns) X(alias) X(key) X(header_filter) X(cli_version) X(client_name) \
-	    X(client_hostname) X(client_der) X(traceparent) X(baggage)       \
-		X(parent) X(primary) X(params)
+/* clang-format off */
+#define OWN_TEXTS(X) \
+	X(user) X(key_id) X(groups) X(ns) X(alias) X(key) X(header_filter) \
+	X(cli_version) X(client_name) X(client_hostname) X(client_der) \
+	X(traceparent) X(baggage) X(parent) X(primary) X(params)
+/* clang-format on */
 
 static int
 init_texts(struct own_session *s)
