@@ -3,6 +3,7 @@
 #include "config/table.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <string.h>
 
 #include "ipc/ipc.h"
@@ -128,7 +129,7 @@ distance(const char *a, const char *b)
 	size_t n = strlen(b);
 
 	if (n > MAX_KEY_BYTES || strlen(a) > MAX_KEY_BYTES)
-		return MAX_KEY_BYTES;
+		return UINT_MAX;
 	for (size_t j = 0; j <= n; j++)
 		row[j] = (unsigned)j;
 	for (size_t i = 0; a[i] != '\0'; i++) {
