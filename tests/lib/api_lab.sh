@@ -52,8 +52,10 @@ api_config() {
 	[ ! -e "$LAB_DIR/run/$1-web.pid" ] || targets=$(api_targets "$1")
 	lab_config "$1" "$2" 0 "$3
 $targets"
-	[ -z "${API_RULES:-}" ] || RULES=$API_RULES awk '{ print } /^allow:/ { print ENVIRON["RULES"] }' \
-		"$LAB_DIR/etc/$1.yaml" >"$LAB_DIR/etc/with-rules" && mv "$LAB_DIR/etc/with-rules" "$LAB_DIR/etc/$1.yaml"
+	[ -n "${API_RULES:-}" ] || return 0
+	RULES=$API_RULES awk '{ print } /^allow:/ { print ENVIRON["RULES"] }' \
+		"$LAB_DIR/etc/$1.yaml" >"$LAB_DIR/etc/with-rules"
+	mv "$LAB_DIR/etc/with-rules" "$LAB_DIR/etc/$1.yaml"
 }
 
 api_single() { # an ordinary single-cluster operator, `c1`
@@ -64,25 +66,38 @@ api_single() { # an ordinary single-cluster operator, `c1`
 	API_PRIMARY=c1 API_MEMBERS=c1
 }
 
-api_fleet() { # api_fleet PRIMARY MEMBER...: a management-only primary
-	local p=$1 remotes='' i=0 m
+# api_fleet PRIMARY MEMBER...: a management-only primary over members; with
+# API_OWN set it has a workload too. Members in API_TOKEN_MEMBERS are reached by
+# bearer token, the others by certificate.
+api_fleet() {
+	local p=$1 remotes='' i=0 m how only=true
 	shift
 	lab_cluster "$p" 9
+	[ -z "${API_OWN:-}" ] || { api_web "$p" && only=false; }
 	for m in "$@"; do
-		i=$((i + 1))
+		i=$((i + 1)) how=mtls
 		lab_cluster "$m" "$i"
 		api_web "$m"
 		api_config "$m" "$i" "primaries: [{name: $p, certificate: $p}, {name: other-$p, certificate: other-$p}]"
 		lab_daemon "$m"
-		lab_join "$p" "$m"
+		case " ${API_TOKEN_MEMBERS:-} " in
+		*" $m "*) how=bearerToken && api_token_join "$p" "$m" ;;
+		*) lab_join "$p" "$m" ;;
+		esac
 		remotes="$remotes
-  - {name: $m, server: \"https://$LAB_NET.0.$i:8443\", authType: mtls, caFile: \"$LAB_DIR/state/$p/credentials/$m/ca.crt\"}"
+  - {name: $m, server: \"https://$LAB_NET.0.$i:8443\", authType: $how, caFile: \"$LAB_DIR/state/$p/credentials/$m/ca.crt\"}"
 	done
-	api_config "$p" 9 "multiCluster: {clusterName: $p, defaultCluster: $1, managementOnly: true}
+	api_config "$p" 9 "multiCluster: {clusterName: $p, defaultCluster: $1, managementOnly: $only}
 clusters:$remotes"
 	lab_daemon "$p"
 	# shellcheck disable=SC2034 # for the test
 	API_PRIMARY=$p API_MEMBERS=$*
+}
+
+api_token_join() { # api_token_join PRIMARY MEMBER
+	mkdir -p "$LAB_DIR/state/$1/credentials"
+	"$LAB_BIN/tributary" token "$1" --control "$(lab_control "$2")" \
+		--credentials "$LAB_DIR/state/$1/credentials/$2" >/dev/null 2>&1
 }
 
 api_url() { echo "https://$LAB_NET.0.$(cat "$LAB_DIR/etc/index.$1"):8443"; }
