@@ -25,7 +25,7 @@ run_layout() { # run_layout KIND N REPLICAS NUMBER
 		env "STOCK_PORT=19$4" "SHOP_FILE=$LAB_DIR/files/shop.conf" python3 lab/local.py "18$4"
 	check "$name: every replica of every cluster is answered by the local program" all_answer local 30
 	check "$name: it sees the default cluster alone" sees_default "$4"
-	lab_stop exec INT
+	lab_stop exec
 	check "$name: afterwards the replicas answer for themselves" all_answer replica
 	again
 }

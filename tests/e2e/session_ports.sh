@@ -44,8 +44,8 @@ check "user two's other session goes on" by_port 8081 18202
 start_exec five dev -t deployment/shop --steal 8080:18205 --on-concurrent-steal continue -- python3 lab/local.py 18205
 check "continue: the newest gets 8080" lab_wait 20 by_port 8080 18205
 check "and the older session goes on" lab_alive four
-lab_stop five INT
-lab_stop four INT
-lab_stop two INT
+lab_stop five
+lab_stop four
+lab_stop two
 check "afterwards the replica answers on 8080" lab_wait 10 answers "http://$(lab_replica_address c1 1):8080/" replica
 check "and on 8081" lab_wait 10 answers "http://$(lab_replica_address c1 1):8081/" replica
