@@ -80,7 +80,6 @@ agent_new(struct sup_agents *a, const char *target, const char *replica)
 	if (g == NULL)
 		return NULL;
 	g->all = a;
-	g->number = ++a->last_number;
 	snprintf(g->target, sizeof(g->target), "%s", target);
 	snprintf(g->replica, sizeof(g->replica), "%s", replica);
 	list_push(&a->list, &g->link);
@@ -167,13 +166,35 @@ agent_spawn(struct agent *g, int *control_r, struct err *e)
 	return 0;
 }
 
+/* Starts g's process and answers; without success g is no more. */
+static void
+agent_run(struct agent *g, uint32_t request)
+{
+	struct sup_agents *a = g->all;
+	int control = -1;
+	struct err e;
+
+	g->number = ++a->last_number;
+	g->ending = g->waited = false;
+	ev_timer_cancel(g->deadline);
+	if (agent_spawn(g, &control, &e) < 0) {
+		log_warn("no agent target=%s replica=%s: %s", g->target,
+		    g->replica, e.text);
+		answer(a, request, 0, g->target, g->replica, -1, e.text);
+		agent_free(g);
+		return;
+	}
+	log_info("agent started target=%s replica=%s pid=%d agent=%u",
+	    g->target, g->replica, (int)g->pid, g->number);
+	answer(a, request, g->number, g->target, g->replica, control, "");
+	close(control); /* the owner's, and its death is the agent's end */
+}
+
 void
 sup_agent_start(struct sup_agents *a, uint32_t request, const char *target,
     const char *replica)
 {
 	struct agent *g = agent_find(a, target, replica);
-	int control = -1, rc;
-	struct err e;
 
 	if (g != NULL && g->ending) {
 		g->waited = true;
@@ -184,25 +205,12 @@ sup_agent_start(struct sup_agents *a, uint32_t request, const char *target,
 		answer(a, request, g->number, target, replica, -1, "");
 		return;
 	}
-	if (a->count >= AGENTS_MAX) {
+	g = a->count < AGENTS_MAX ? agent_new(a, target, replica) : NULL;
+	if (g == NULL)
 		answer(a, request, 0, target, replica, -1,
 		    "there are too many agents");
-		return;
-	}
-	g = agent_new(a, target, replica);
-	rc = g != NULL ? agent_spawn(g, &control, &e) : err_nomem(&e);
-	if (rc < 0) {
-		log_warn("no agent target=%s replica=%s: %s", target, replica,
-		    e.text);
-		if (g != NULL)
-			agent_free(g);
-		answer(a, request, 0, target, replica, -1, e.text);
-		return;
-	}
-	log_info("agent started target=%s replica=%s pid=%d agent=%u", target,
-	    replica, (int)g->pid, g->number);
-	answer(a, request, g->number, target, replica, control, "");
-	close(control); /* the owner's, and its death is the agent's end */
+	else
+		agent_run(g, request);
 }
 
 static void
@@ -278,17 +286,10 @@ sup_agents_reaped(struct sup_agents *a, pid_t pid, int status)
 	    .text = text};
 	if (a->owner != NULL)
 		ipc_send(a->owner, IPC_AGENT_EXITED, 0, 0, 0, &m, NULL, 0);
-	if (g->waited) {
-		char target[sizeof(g->target)], replica[sizeof(g->replica)];
-		uint32_t request = g->request;
-
-		memcpy(target, g->target, sizeof(target));
-		memcpy(replica, g->replica, sizeof(replica));
+	if (g->waited)
+		agent_run(g, g->request);
+	else
 		agent_free(g);
-		sup_agent_start(a, request, target, replica);
-	} else {
-		agent_free(g);
-	}
 	sup_drain_step(a->sup);
 }
 

@@ -371,27 +371,36 @@ sup_workers_init(struct sup *s, struct err *e)
 	return rc;
 }
 
+static struct sup_worker *
+worker_of_pid(struct sup *s, pid_t pid)
+{
+	LIST_FOR_EACH (node, &s->workers) {
+		struct sup_worker *w =
+		    LIST_ENTRY(node, struct sup_worker, link);
+
+		if (w->pid == pid)
+			return w;
+	}
+	return NULL;
+}
+
+static void
+reap_one(struct sup *s, pid_t pid, int status)
+{
+	struct sup_worker *w = worker_of_pid(s, pid);
+
+	if (w != NULL)
+		sup_worker_died(w, status);
+	else
+		sup_agents_reaped(s->agents, pid, status);
+}
+
 void
 sup_reap(void *sup)
 {
-	struct sup *s = sup;
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		bool known = false;
-
-		LIST_FOR_EACH (node, &s->workers) {
-			struct sup_worker *w =
-			    LIST_ENTRY(node, struct sup_worker, link);
-
-			if (w->pid != pid)
-				continue;
-			known = true;
-			sup_worker_died(w, status);
-			break;
-		}
-		if (!known)
-			sup_agents_reaped(s->agents, pid, status);
-	}
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		reap_one(sup, pid, status);
 }

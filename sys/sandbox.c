@@ -37,7 +37,7 @@ sandbox_on_sigsys(int signo, siginfo_t *info, void *context)
 	(void)context;
 	free(name);
 	if (n > 0 && write(STDERR_FILENO, line, (size_t)n) < 0)
-		n = 0; /* dying anyway */
+		_exit(128 + signo); /* nobody to tell */
 	signal(signo, SIG_DFL);
 	raise(signo);
 }
