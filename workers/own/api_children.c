@@ -220,6 +220,7 @@ own_delete_child(struct own_api *a)
 	}
 	log_info("child session=%s deleted by primary=%s", s->name, a->user);
 	own_api_success(a, "the child session is removed");
+	s->deleted = true;
 	if (s->phase != OWN_TERMINATING)
 		own_event(s, OWN_EV_EXPIRE);
 }

@@ -137,11 +137,12 @@ status_json(const struct own *own)
 {
 	cJSON *o = cJSON_CreateObject();
 	cJSON *sessions = cJSON_AddArrayToObject(o, "sessions");
+	int listed = 0;
 	cJSON *multi = own->cfg.multi ? cJSON_CreateArray() : NULL;
 	LIST_FOR_EACH (n, &own->sessions) {
 		const struct own_session *s =
 		    LIST_ENTRY(n, struct own_session, node);
-		if (s->phase == OWN_TERMINATING)
+		if (s->phase == OWN_TERMINATING || listed++ >= OWN_LISTED_MAX)
 			continue;
 		cJSON_AddItemToArray(sessions, own_session_json(s));
 		if (multi != NULL && s->kind == OWN_PARENT)

@@ -163,7 +163,7 @@ list_done(struct own_api *a)
 	cJSON *list = own_list_json(GROUP, "SessionList");
 	cJSON *items = cJSON_GetObjectItemCaseSensitive(list, "items");
 	struct err e = {0};
-	int r = 0;
+	int r = 0, kept = 0;
 	LIST_FOR_EACH (n, &a->own->sessions) {
 		const struct own_session *s =
 		    LIST_ENTRY(n, struct own_session, node);
@@ -176,7 +176,8 @@ list_done(struct own_api *a)
 	for (cJSON *it = items->child, *next; r >= 0 && it != NULL; it = next) {
 		next = it->next;
 		r = own_fields_match(a->q.fields, it, &e);
-		if (r == 0)
+		kept += r > 0;
+		if (r == 0 || kept > OWN_LISTED_MAX)
 			cJSON_Delete(cJSON_DetachItemViaPointer(items, it));
 	}
 	own_put_silent(a, list);
@@ -199,6 +200,18 @@ own_list_sessions(struct own_api *a)
 
 /* ---- one session, by any of its spellings ---- */
 
+/* A primary's session here: listed under the same id. */
+static struct own_session *
+child_by_id(const struct own *own, uint64_t id)
+{
+	LIST_FOR_EACH (n, &own->sessions) {
+		struct own_session *s = LIST_ENTRY(n, struct own_session, node);
+		if (s->kind == OWN_CHILD && s->id == id)
+			return s;
+	}
+	return NULL;
+}
+
 /*
  * An id as listed (upper hex), with mc- or mc-copy-, or decimal. What is both
  * (digits only) is looked up as hex first: the listed form wins.
@@ -218,6 +231,10 @@ find(const struct own *own, const char *name)
 		s = own_session_by_id(own, id);
 	if (s == NULL && str_to_u64(name, &id))
 		s = own_session_by_id(own, id);
+	if (s == NULL && str_hex_to_u64(name, &id))
+		s = child_by_id(own, id);
+	if (s == NULL && str_to_u64(name, &id))
+		s = child_by_id(own, id);
 	return s;
 }
 

@@ -203,6 +203,11 @@ own_reload(struct worker *w, cJSON *old_config)
 		own->targets.count++;
 	}
 	own->version++;
+	LIST_FOR_EACH_SAFE (n, &own->sessions) {
+		struct own_session *s = LIST_ENTRY(n, struct own_session, node);
+		if (s->local != NULL && s->phase != OWN_TERMINATING)
+			own_local_ensure(s->local->slot);
+	}
 }
 
 void

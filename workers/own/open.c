@@ -26,6 +26,15 @@ refuse(struct own_refusal *r)
 
 /* ---- checks of a new session ---- */
 
+/* What is sent on to every child must fit there with all the rest. */
+enum { KEY_MAX = 253, FILTER_MAX = 4096, PARAMS_MAX = 80 << 10 };
+
+static bool
+too_long(const char *text, size_t max)
+{
+	return text != NULL && strlen(text) > max;
+}
+
 static int
 check_params(const struct own *own, const struct ipc_session_open *m,
     struct params *p, struct own_refusal *r)
@@ -47,6 +56,12 @@ check_params(const struct own *own, const struct ipc_session_open *m,
 		    "the parameter %s may be sent by a primary only", reserved);
 	else if (params_refusal(p, 0, &e) != 0)
 		own_refuse(r, 422, "Invalid", "%s", e.text);
+	else if (too_long(p->value[PARAM_KEY], KEY_MAX) ||
+		 too_long(p->value[PARAM_HEADER_FILTER], FILTER_MAX) ||
+		 m->params.n > PARAMS_MAX)
+		own_refuse(r, 400, "BadRequest",
+		    "the session's key, header filter or parameters are too "
+		    "long: shorten them");
 	if (r->code != 0)
 		params_free(p);
 	return refuse(r);
@@ -171,6 +186,13 @@ make(struct own *own, const struct ipc_session_open *m, enum own_kind kind,
     const struct plat_alias *a, const struct params *p, struct own_refusal *r)
 {
 	char name[64];
+	if (own->n_sessions >= OWN_MAX_SESSIONS) {
+		own_refuse(r, 500, "InternalError",
+		    "there are %d sessions, no more are taken: end some with "
+		    "`mirrord session stop`",
+		    OWN_MAX_SESSIONS);
+		return NULL;
+	}
 	own_name_of_id(kind, m->session_id, name);
 	struct own_session *s = own_session_new(own, kind, name);
 	if (s != NULL)

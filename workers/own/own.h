@@ -44,6 +44,7 @@ enum {
 	OWN_DELETE_RETRY_MAX_MS = 30000,
 	OWN_MAX_SESSIONS = 4096,
 	OWN_MAX_SUBS = 256,
+	OWN_LISTED_MAX = 1000, /* sessions in one answer: it has 1 MiB */
 	OWN_MAX_CLUSTERS = 255,
 };
 
@@ -192,6 +193,7 @@ struct own_session {
 	int64_t stamp_us;     /* connectedTimestamp: the TTL counts from it */
 	uint64_t setup_at_ms; /* start of a setup under way */
 	bool used;            /* OWN_CHILD: had a stream */
+	bool deleted;         /* OWN_CHILD: by its primary */
 	bool recorded;
 	/* How it ends. */
 	bool ended; /* by a person, a limit or a policy */

@@ -58,6 +58,8 @@ own_phase_parse(const char *name)
 
 /* ---- answers ---- */
 
+enum { CONDITIONS_MAX = 12000 };
+
 static void
 join_text(struct buf *b, int i, const char *text)
 {
@@ -79,7 +81,9 @@ send_opened(struct own_session *s, const struct own_waiter *w)
 		(void)str_fmt(number, sizeof(number), "%u", slot->worker);
 		join_text(&slots, i, slot->cluster);
 		join_text(&workers, i, slot->own ? "own" : number);
-		join_text(&conditions, i, up ? "" : slot->error);
+		/* the message holds so much for all of them */
+		join_text(&conditions, i,
+		    up || conditions.len > CONDITIONS_MAX ? "" : slot->error);
 		(void)buf_append_u8(&ready, up ? '1' : '0');
 	}
 	struct ipc_session_opened m = {
@@ -233,8 +237,8 @@ do_deadline(struct own_session *s)
 static void
 do_expire(struct own_session *s)
 {
-	log_info("Session End session=%s why=nobody came back for %lld s",
-	    s->name, (long long)s->own->cfg.ttl_s);
+	log_info("Session End session=%s why=%s", s->name,
+	    s->deleted ? "its primary removed it" : "nobody came back");
 	own_refuse(&s->failure, 500, "Unused",
 	    "the session ran out while it was being set up: try again");
 	refuse_waiters(s, &s->failure);

@@ -53,6 +53,8 @@ due(const struct own_session *s, uint64_t now_ms, int64_t now_us)
 static void
 tick_session(struct own_session *s, uint64_t now_ms, int64_t now_us)
 {
+	if (s->stamp_us > now_us) /* the clock was set back */
+		s->stamp_us = now_us;
 	int ev = due(s, now_ms, now_us);
 	if (ev == OWN_EV_END) {
 		own_session_end(s, "TimeLimitExceeded",

@@ -525,6 +525,26 @@ child_of_a_primary(void **state)
 }
 
 static void
+child_killed_by_its_user(void **state)
+{
+	struct own_rig t;
+	int code;
+	(void)state;
+	own_rig_init(&t, OWN_RIG_SINGLE);
+	assert_int_equal(create(&t, OWN_PEER_PRIMARY, "hub", good_child), 201);
+	cJSON_Delete(own_rig_api(&t, OWN_PEER_USER, "eve", "DELETE",
+	    OP "/sessions/ABC", "", "{}", &code));
+	assert_int_equal(code, 403);
+	cJSON_Delete(own_rig_api(&t, OWN_PEER_USER, "dev", "DELETE",
+	    OP "/sessions/ABC", "", "{}", &code));
+	assert_int_equal(code, 200);
+	rig_settle(&t.r);
+	/* its primary hears why, and ends the whole session */
+	assert_int_equal(create(&t, OWN_PEER_PRIMARY, "hub", good_child), 410);
+	own_rig_deinit(&t);
+}
+
+static void
 unused_children_go(void **state)
 {
 	struct own_rig t;
@@ -702,6 +722,7 @@ main(void)
 	    cmocka_unit_test(kills),
 	    cmocka_unit_test(bad_children),
 	    cmocka_unit_test(child_of_a_primary),
+	    cmocka_unit_test(child_killed_by_its_user),
 	    cmocka_unit_test(unused_children_go),
 	    cmocka_unit_test(watch),
 	    cmocka_unit_test(merged_targets),

@@ -382,6 +382,75 @@ stateful_worker_comes_back(void **state)
 	own_rig_deinit(&t);
 }
 
+static void
+long_texts_are_refused(void **state)
+{
+	struct own_rig t;
+	char params[1200] = "connect=true&key=";
+	struct own_rig_open o = {.id = ID, .params = params};
+	(void)state;
+	memset(params + 17, 'k', 254);
+	own_rig_init(&t, OWN_RIG_SINGLE);
+	own_rig_open(&t, t.fe, &o);
+	own_rig_expect_refused(&t, t.fe, 400, "BadRequest", "too long");
+	own_rig_deinit(&t);
+}
+
+static void
+time_limit_and_clock(void **state)
+{
+	struct own_rig t;
+	struct own_rig_open o = {.id = ID};
+	(void)state;
+	own_rig_init(&t, OWN_RIG_SINGLE);
+	own_rig_own(&t)->cfg.max_time_s = 3600;
+	uint32_t h = own_rig_single(&t, ID, NULL);
+	socket_up(&t, t.fe, h, 1);
+	own_rig_skip(&t, 3599000 - 2000);
+	assert_true(own_rig_record(&t, RECORD));
+	own_rig_skip(&t, 3000); /* connected or not */
+	assert_false(own_rig_record(&t, RECORD));
+	own_rig_open(&t, t.fe, &o);
+	own_rig_expect_refused(
+	    &t, t.fe, 410, "ReconnectNotPossible", "limit of time");
+	own_rig_deinit(&t);
+	/* a clock that is set back keeps nothing alive for ever */
+	own_rig_init(&t, OWN_RIG_SINGLE);
+	h = own_rig_single(&t, ID, NULL);
+	own_session_by_handle(own_rig_own(&t), h)->stamp_us += 86400000000;
+	own_rig_skip(&t, 1000);
+	own_rig_skip(&t, 91000);
+	assert_false(own_rig_record(&t, RECORD));
+	own_rig_deinit(&t);
+}
+
+static void
+reload_takes_a_target_away(void **state)
+{
+	struct own_rig t;
+	struct own_rig_open other = {.id = ID + 1};
+	(void)state;
+	own_rig_init(&t, OWN_RIG_SINGLE);
+	own_rig_single(&t, ID, NULL);
+	cJSON *old = t.r.w.config;
+	t.r.w.config = cJSON_Duplicate(old, 1);
+	cJSON_ReplaceItemInObject(t.r.w.config, "targets", cJSON_CreateArray());
+	own_ops.on_reload(&t.r.w, old);
+	cJSON_Delete(old);
+	rig_settle(&t.r);
+	own_rig_open(&t, t.fe, &other);
+	own_rig_expect_refused(&t, t.fe, 404, "NotFound", "not a target");
+	/* what makes no sense changes nothing */
+	old = t.r.w.config;
+	t.r.w.config = cJSON_Duplicate(old, 1);
+	cJSON *bad = json_parse("[{\"kind\":\"x\"}]", 14, NULL);
+	cJSON_ReplaceItemInObject(t.r.w.config, "targets", bad);
+	own_ops.on_reload(&t.r.w, old);
+	cJSON_Delete(old);
+	assert_int_equal(own_rig_own(&t)->targets.count, 0);
+	own_rig_deinit(&t);
+}
+
 int
 main(void)
 {
@@ -400,6 +469,9 @@ main(void)
 	    cmocka_unit_test(no_replica_runs),
 	    cmocka_unit_test(cancel_forgets_the_waiter),
 	    cmocka_unit_test(stateful_worker_comes_back),
+	    cmocka_unit_test(long_texts_are_refused),
+	    cmocka_unit_test(time_limit_and_clock),
+	    cmocka_unit_test(reload_takes_a_target_away),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
