@@ -98,13 +98,19 @@ cli_child_deinit(struct cli_child *c)
 	sigprocmask(SIG_SETMASK, &c->before, NULL);
 }
 
-/* In the new process. Signals are what they were when we started. */
+/*
+ * In the new process. Signals are what they were when we started, but what a
+ * shell ignores for everything it starts in the background: who sends us
+ * SIGINT wants the program to end. A SIGHUP that nohup ignores stays so.
+ */
 static void
 child_exec(const struct cli_child *c, char **argv, char **envp, int report)
 {
 	int why;
 
 	signal(SIGPIPE, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &c->before, NULL);
 	execvpe(argv[0], argv, envp);
 	why = errno;

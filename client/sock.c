@@ -103,10 +103,10 @@ sock_readable(struct cli_sock *s)
 	}
 	s->eof = true;
 	sock_want(s);
+	/* The owner may free it in on_eof: the end follows from the loop. */
 	if (s->shut_done)
-		sock_over(s, 0);
-	else
-		s->ops->on_eof(s->arg);
+		ev_timer_set(s->timer, 0);
+	s->ops->on_eof(s->arg);
 }
 
 /* The errno of what went wrong, 0. */
@@ -254,7 +254,7 @@ sock_timer(void *arg)
 	if (s->connecting)
 		dial_try(s);
 	else
-		sock_over(s, ETIMEDOUT);
+		sock_over(s, s->eof && s->shut_done ? 0 : ETIMEDOUT);
 }
 
 /* ---- life */
