@@ -73,7 +73,8 @@ static void
 child_fail(
     struct clu_child *c, uint16_t code, const char *reason, const char *message)
 {
-	if (c->anchor)
+	/* A child that is gone can only be made again by the controller. */
+	if (c->anchor || code == 404 || code == 410)
 		anchor_tell(c, false, code, reason, message);
 	clu_child_free(c, code, message);
 }

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "lib/clock.h"
@@ -42,9 +43,9 @@ metadata_json(const struct own *own, const struct plat_target *t,
 	cJSON *m = cJSON_CreateObject();
 	cJSON_AddStringToObject(m, "name", name);
 	cJSON_AddStringToObject(m, "namespace", t->ns);
-	(void)str_fmt(text, sizeof(text), "00000000-0000-4000-8000-%012llx",
-	    (unsigned long long)(hash(kind, name) ^ hash(t->ns, "")) &
-		0xffffffffffffull);
+	uint64_t id = (hash(kind, name) ^ hash(t->ns, "")) & 0xffffffffffff;
+	(void)str_fmt(
+	    text, sizeof(text), "00000000-0000-4000-8000-%012" PRIx64, id);
 	cJSON_AddStringToObject(m, "uid", text);
 	(void)str_fmt(
 	    text, sizeof(text), "%llu", (unsigned long long)own->version);

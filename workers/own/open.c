@@ -283,7 +283,7 @@ open_child(
 	else if (s == NULL && !closed(own, m->child, r))
 		own_refuse(r, 404, "NotFound",
 		    "there is no child session %s: create it first", m->child);
-	if (r->code != 0 || check_params(own, m, &p, r) != 0)
+	if (s == NULL || r->code != 0 || check_params(own, m, &p, r) != 0)
 		return NULL;
 	if (p.value[PARAM_KEY] != NULL)
 		(void)own_text_set(&s->key, p.value[PARAM_KEY]);

@@ -451,6 +451,32 @@ cluster_worker_dies_and_comes_back(void **state)
 }
 
 static void
+child_that_is_gone_is_made_again(void **state)
+{
+	struct mt m;
+	(void)state;
+	hub_up(&m);
+	socket_up(&m, 1);
+	anchor(&m.t, m.t.west, false);
+	/* a stream to it was refused: it ran out while the link was down */
+	anchor_is(&m, m.t.west, false, 404, "NotFound", "no such child");
+	anchor_is(&m, m.t.west, false, 404, "NotFound", "no such child");
+	struct rig_msg *c = rig_expect(m.t.fe, IPC_CHILD_STATE);
+	assert_int_equal(own_rig_number(c, "up"), 0);
+	rig_msg_free(&c);
+	own_rig_skip(&m.t, 2000);
+	create(&m.t, m.t.west, PARENT "-west", 201, "", "");
+	grant(&m.t, m.t.west, NULL);
+	anchor(&m.t, m.t.west, true);
+	anchor_is(&m, m.t.west, true, 0, "", "");
+	c = rig_expect(m.t.fe, IPC_CHILD_STATE);
+	assert_int_equal(own_rig_number(c, "up"), 1);
+	rig_msg_free(&c);
+	anchor(&m.t, m.t.west, false);
+	own_rig_deinit(&m.t);
+}
+
+static void
 ended_by_a_member(void **state)
 {
 	struct mt m;
@@ -512,6 +538,7 @@ main(void)
 	    cmocka_unit_test(restart_holds_anchors_and_resumes),
 	    cmocka_unit_test(revived_while_being_removed),
 	    cmocka_unit_test(cluster_worker_dies_and_comes_back),
+	    cmocka_unit_test(child_that_is_gone_is_made_again),
 	    cmocka_unit_test(ended_by_a_member),
 	    cmocka_unit_test(branch_names_are_not_stored),
 	};
