@@ -60,6 +60,7 @@ static void
 to_background(struct sup_options *opt)
 {
 	int p[2], status;
+	struct err e;
 	char c;
 	pid_t pid;
 
@@ -71,6 +72,8 @@ to_background(struct sup_options *opt)
 		close(p[0]);
 		setsid();
 		opt->ready_fd = p[1];
+		if (sys_null_stdio(&e) < 0) /* the log stays on stderr */
+			fprintf(stderr, "tributaryd: %s\n", e.text);
 		return;
 	}
 	close(p[1]);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #ifdef TRIB_SANITIZERS
@@ -26,15 +27,26 @@ enum { SANDBOX_WITH_SANITIZERS = 0 };
 static void
 sandbox_on_sigsys(int signo, siginfo_t *info, void *context)
 {
-	char line[160];
+	unsigned long long args[3] = {0};
+	char line[256];
 	char *name =
 	    seccomp_syscall_resolve_num_arch(info->si_arch, info->si_syscall);
-	int n = snprintf(line, sizeof(line),
-	    "sandbox: the call %s (%d) is not in the table; see "
-	    "tributaryd --print-sandbox\n",
-	    name != NULL ? name : "unknown", info->si_syscall);
+	int n;
 
+#ifdef __x86_64__
+	const greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+
+	args[0] = (unsigned long long)regs[REG_RDI];
+	args[1] = (unsigned long long)regs[REG_RSI];
+	args[2] = (unsigned long long)regs[REG_RDX];
+#else
 	(void)context;
+#endif
+	n = snprintf(line, sizeof(line),
+	    "sandbox: the call %s (%d) with %#llx, %#llx, %#llx is not in the "
+	    "table; see tributaryd --print-sandbox\n",
+	    name != NULL ? name : "unknown", info->si_syscall, args[0], args[1],
+	    args[2]);
 	free(name);
 	if (n > 0 && write(STDERR_FILENO, line, (size_t)n) < 0)
 		_exit(128 + signo); /* nobody to tell */

@@ -92,7 +92,7 @@ probe_fork(void)
 static void
 probe_bpf(void)
 {
-	syscall(SYS_bpf, 0, NULL, 0);
+	syscall(SYS_bpf, 0x11, NULL, 0);
 }
 
 static void
@@ -215,6 +215,9 @@ test_trap_names_the_call(void **state)
 	assert_true(n > 0);
 	text[n] = '\0';
 	assert_non_null(strstr(text, "the call bpf"));
+#ifdef __x86_64__
+	assert_non_null(strstr(text, "with 0x11, 0, 0 is not"));
+#endif
 	close(p[0]);
 }
 
