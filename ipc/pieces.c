@@ -5,22 +5,27 @@
 
 #include "ipc/pieces.h"
 
-enum { PIECE_HEAD_BYTES = 5, PIECE_MAX_SEND_BYTES = 65536 };
+enum {
+	PIECE_HEAD_BYTES = 5,
+	PIECE_MAX_SEND_BYTES = 65536,
+	/* Pieces of one message join up to this, so that heads stay cheap. */
+	PIECE_JOIN_BYTES = 16384,
+};
 
 void
 ipc_pieces_init(struct ipc_pieces *q, size_t max_bytes)
 {
-	/* Heads come on top; a peer cannot add many without payload, since
-	 * an empty piece is only legal as a whole empty message. */
+	/* Heads come on top. Who sends so many tiny messages that they
+	 * outweigh the payload is over the limit too. */
 	buf_init(&q->bytes, max_bytes * 2 + 4096);
-	q->payload_bytes = 0;
+	q->payload_bytes = q->tail_bytes = 0;
 }
 
 void
 ipc_pieces_free(struct ipc_pieces *q)
 {
 	buf_free(&q->bytes);
-	q->payload_bytes = 0;
+	q->payload_bytes = q->tail_bytes = 0;
 }
 
 static void
@@ -32,6 +37,26 @@ piece_head_put(uint8_t *head, size_t n, bool first, bool last)
 	head[4] = (uint8_t)((first ? IPC_FIRST : 0) | (last ? IPC_LAST : 0));
 }
 
+/* Adds to the last piece when it is of the same message and small. */
+static bool
+piece_join(struct ipc_pieces *q, const uint8_t *p, size_t n, bool last)
+{
+	size_t len = q->tail_bytes - PIECE_HEAD_BYTES;
+	uint8_t *head;
+
+	if (q->tail_bytes == 0 || len + n > PIECE_JOIN_BYTES)
+		return false;
+	head = buf_data(&q->bytes) + (q->bytes.len - q->tail_bytes);
+	if ((head[4] & IPC_LAST) != 0 || buf_append(&q->bytes, p, n) < 0)
+		return false;
+	/* It may stand elsewhere now. */
+	head = buf_data(&q->bytes) + (q->bytes.len - q->tail_bytes - n);
+	piece_head_put(head, len + n, (head[4] & IPC_FIRST) != 0, last);
+	q->tail_bytes += n;
+	q->payload_bytes += n;
+	return true;
+}
+
 int
 ipc_pieces_push(
     struct ipc_pieces *q, const uint8_t *p, size_t n, bool first, bool last)
@@ -41,6 +66,8 @@ ipc_pieces_push(
 
 	if (n > UINT32_MAX)
 		return -ERR_TOO_BIG;
+	if (!first && piece_join(q, p, n, last))
+		return 0;
 	rc = buf_reserve(&q->bytes, sizeof(head) + n);
 	if (rc < 0)
 		return rc;
@@ -48,6 +75,7 @@ ipc_pieces_push(
 	buf_append(&q->bytes, head, sizeof(head)); /* room is reserved */
 	buf_append(&q->bytes, p, n);
 	q->payload_bytes += n;
+	q->tail_bytes = sizeof(head) + n;
 	return 0;
 }
 
@@ -98,16 +126,22 @@ ipc_pieces_pop(struct ipc_pieces *q, size_t n)
 {
 	uint8_t *head = buf_data(&q->bytes);
 	bool last = (head[4] & IPC_LAST) != 0;
+	bool only = q->bytes.len == q->tail_bytes;
 	uint32_t len;
 
 	memcpy(&len, head, sizeof(len));
-	q->payload_bytes -= n;
 	if (n >= len) {
+		q->payload_bytes -= len;
 		buf_consume(&q->bytes, PIECE_HEAD_BYTES + len);
+		if (only)
+			q->tail_bytes = 0;
 	} else if (n > 0) {
 		/* Move the head up to the rest of the piece. */
+		q->payload_bytes -= n;
 		piece_head_put(head + n, len - n, false, last);
 		buf_consume(&q->bytes, n);
+		if (only)
+			q->tail_bytes -= n;
 	}
 }
 

@@ -16,11 +16,15 @@
 struct ipc_pieces {
 	struct buf bytes; /* records: u32 length, u8 flags, bytes */
 	size_t payload_bytes;
+	size_t tail_bytes; /* of the last record, its head included */
 };
 
 void ipc_pieces_init(struct ipc_pieces *q, size_t max_bytes);
 void ipc_pieces_free(struct ipc_pieces *q);
-/* -ERR_TOO_BIG when the queue would exceed its maximum. */
+/*
+ * -ERR_TOO_BIG when the queue would exceed its maximum. Small pieces of one
+ * message may come out as one.
+ */
 int ipc_pieces_push(
     struct ipc_pieces *q, const uint8_t *p, size_t n, bool first, bool last);
 /*

@@ -6,7 +6,7 @@ void
 route_feed_init(struct route_feed *f)
 {
 	buf_init(&f->whole, ROUTE_WHOLE_MAX);
-	f->ready = f->ready_last = f->passing = false;
+	f->ready = f->ready_last = f->passing = f->within = false;
 }
 
 void
@@ -58,16 +58,12 @@ feed_gather(struct route_feed *f, const uint8_t *p, size_t n, bool last,
 	return rc;
 }
 
-int
-route_feed_put(struct route_feed *f, const uint8_t *p, size_t n, bool first,
+static int
+feed_piece(struct route_feed *f, const uint8_t *p, size_t n, bool first,
     bool last, route_feed_fn *fn, void *arg, size_t *taken_r)
 {
 	int rc;
 
-	*taken_r = 0;
-	rc = route_feed_retry(f, fn, arg);
-	if (rc != ROUTE_TAKEN || (n == 0 && !first && !last))
-		return rc;
 	if (first && last && n <= ROUTE_WHOLE_MAX && f->whole.len == 0)
 		rc = fn(arg, p, n, true, true);
 	else if (f->passing)
@@ -79,5 +75,28 @@ route_feed_put(struct route_feed *f, const uint8_t *p, size_t n, bool first,
 	*taken_r = n;
 	if (last)
 		f->passing = false;
+	return rc;
+}
+
+int
+route_feed_put(struct route_feed *f, const uint8_t *p, size_t n, bool first,
+    bool last, route_feed_fn *fn, void *arg, size_t *taken_r)
+{
+	int rc;
+
+	*taken_r = 0;
+	rc = route_feed_retry(f, fn, arg);
+	/* An empty last piece may be offered again though it was gathered. */
+	if (rc != ROUTE_TAKEN || (n == 0 && !first && (!last || !f->within)))
+		return rc;
+	if (first == f->within)
+		return -ERR_INVALID;
+	rc = feed_piece(f, p, n, first, last, fn, arg, taken_r);
+	if (rc == ROUTE_TAKEN)
+		f->within = !last;
+	else if (f->ready && f->ready_last)
+		f->within = false;
+	else if (*taken_r > 0)
+		f->within = true;
 	return rc;
 }

@@ -13,6 +13,7 @@ struct route_feed {
 	bool ready;       /* whole holds a message the router refused so far */
 	bool ready_last;  /* ... and it is all of the message */
 	bool passing;     /* within a larger message: pieces pass */
+	bool within;      /* a message has begun and not ended */
 };
 
 /* Calls route_from_client or route_from_child for the owner. */
@@ -24,7 +25,8 @@ void route_feed_free(struct route_feed *f);
 /*
  * Takes bytes of a piece: *taken_r says how many; they need not be kept.
  * ROUTE_TAKEN: all. ROUTE_LATER: offer the rest (perhaps nothing, then with
- * n = 0, first = last = false) again when the hold is over. Negative: as fn.
+ * n = 0, first = last = false) again when the hold is over. Negative: as fn, or
+ * -ERR_INVALID when a message begins within another or goes on without one.
  */
 int route_feed_put(struct route_feed *f, const uint8_t *p, size_t n, bool first,
     bool last, route_feed_fn *fn, void *arg, size_t *taken_r);

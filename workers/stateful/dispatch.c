@@ -37,6 +37,7 @@ const struct worker_ops sf_ops = {
     .n_handlers = sizeof(sf_handlers) / sizeof(sf_handlers[0]),
     .start = sf_start,
     .on_attach = sf_on_peer,
+    .on_detach = sf_on_peer_gone,
     .on_drain = sf_drain,
     .stop = sf_stop,
 };

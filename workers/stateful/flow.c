@@ -50,8 +50,11 @@ flow_fail(struct sf_flow *f, const char *why)
 	    (unsigned long long)f->session->id, why);
 	if (f->client != NULL)
 		ipc_stream_reset(f->client, 500, why);
-	if (f->cluster != NULL)
+	/* A reset could overtake the STREAM_OPEN that it is about. */
+	if (f->cluster != NULL && f->opened)
 		ipc_stream_reset(f->cluster, 500, why);
+	else if (f->cluster != NULL)
+		ipc_stream_end(f->cluster, 500, why);
 	sf_flow_free(f);
 }
 
@@ -74,8 +77,13 @@ flow_piece(struct sf_flow *f, bool upward, const uint8_t *p, size_t n,
     bool first, bool last)
 {
 	struct flow_side d = flow_side(f, upward);
-	ssize_t sent = ipc_pieces_send(d.queue, d.to, p, n, first, last);
+	ssize_t sent;
 
+	if (d.to == NULL) { /* it left; only its last words are still due */
+		ipc_stream_consumed(d.from, n);
+		return;
+	}
+	sent = ipc_pieces_send(d.queue, d.to, p, n, first, last);
 	if (sent < 0)
 		flow_fail(f, "a message could not be passed on");
 	else
@@ -100,11 +108,13 @@ flow_room(struct sf_flow *f, bool upward)
 static void
 flow_end(struct sf_flow *f, bool upward, uint16_t code, const char *text)
 {
-	if (code != 0) { /* not in order: what waits is void */
+	/* A client that is not heard any more needs no answer. What a child
+	 * said before it was lost is passed on, also if it was lost badly. */
+	if (code != 0 && upward) {
 		flow_fail(f, text);
 		return;
 	}
-	f->end_code = code;
+	f->end_code = code == IPC_END_PEER_GONE ? 502 : code;
 	snprintf(f->end_text, sizeof(f->end_text), "%s", text);
 	if (upward) {
 		ipc_stream_free(&f->client);
@@ -149,6 +159,7 @@ cluster_opened(void *arg, const char *version)
 	struct sf_flow *f = arg;
 	struct ipc_stream_opened m = {.version = version};
 
+	f->opened = true;
 	if (f->client == NULL)
 		return;
 	ipc_send(ipc_stream_peer(f->client), IPC_STREAM_OPENED, 0,

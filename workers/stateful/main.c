@@ -105,12 +105,34 @@ sf_start(struct worker *w, struct err *e)
 	return 0;
 }
 
-/* Streams of a lost peer end by themselves (ipc stream); nothing is owned. */
 void
 sf_on_peer(struct worker *w, struct ipc_peer *peer)
 {
 	(void)w;
 	log_debug("peer attached role=%s", ipc_role_name(ipc_peer_role(peer)));
+}
+
+static void
+sf_forget_all(struct sf *sf, const char *text)
+{
+	struct sf_session *s;
+	size_t pos = 0;
+
+	while ((s = map_next(&sf->sessions, &pos, NULL)) != NULL) {
+		sf_session_free(s, text);
+		pos = 0;
+	}
+}
+
+/* Streams of a lost peer end by themselves (ipc stream). */
+void
+sf_on_peer_gone(struct worker *w, struct ipc_peer *peer, const char *why)
+{
+	log_warn("peer gone role=%s why=%s", ipc_role_name(ipc_peer_role(peer)),
+	    why);
+	/* Its handles mean nothing any more; it grants anew. */
+	if (ipc_peer_role(peer) == IPC_OWN)
+		sf_forget_all(w->state, "the session controller restarts");
 }
 
 void
@@ -124,15 +146,10 @@ void
 sf_stop(struct worker *w)
 {
 	struct sf *sf = w->state;
-	struct sf_session *s;
-	size_t pos = 0;
 
 	if (sf == NULL)
 		return;
-	while ((s = map_next(&sf->sessions, &pos, NULL)) != NULL) {
-		sf_session_free(s, "the daemon stops");
-		pos = 0;
-	}
+	sf_forget_all(sf, "the daemon stops");
 	map_free(&sf->sessions);
 	free(sf);
 	w->state = NULL;

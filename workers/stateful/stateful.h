@@ -34,6 +34,7 @@ struct sf_flow {
 	struct ipc_stream *cluster; /* to the cluster worker */
 	struct ipc_pieces to_cluster;
 	struct ipc_pieces to_client;
+	bool opened;       /* the cluster worker has its side */
 	bool client_ended; /* end the cluster's side once flushed */
 	bool cluster_ended;
 	uint16_t end_code;
@@ -43,6 +44,7 @@ struct sf_flow {
 extern const struct sys_sandbox sf_sandbox;
 int sf_start(struct worker *w, struct err *e);
 void sf_on_peer(struct worker *w, struct ipc_peer *peer);
+void sf_on_peer_gone(struct worker *w, struct ipc_peer *peer, const char *why);
 void sf_drain(struct worker *w, uint32_t deadline_ms);
 void sf_stop(struct worker *w);
 

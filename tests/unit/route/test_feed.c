@@ -119,6 +119,69 @@ test_sizes(void **state)
 	route_feed_free(&f);
 }
 
+/* As a WebSocket ends a message: by an empty frame. */
+static void
+test_empty_last_pieces(void **state)
+{
+	static const size_t sizes[] = {1, 65535, 65536, 65537, 200000};
+	static uint8_t b[200000];
+	struct route_feed f;
+	struct taker t = {.rand = 7};
+	int n = 0;
+
+	(void)state;
+	route_feed_init(&f);
+	buf_init(&t.got, 0);
+	for (t.later = 0; t.later < 7; t.later++) {
+		for (size_t i = 0; i < N_OF(sizes); i++) {
+			put(&f, &t, b, sizes[i], true, false);
+			put(&f, &t, b, 0, false, true);
+			for (int k = 0; route_feed_waits(&f) && k < 1000; k++)
+				route_feed_retry(&f, take, &t);
+			assert_false(t.open);
+			assert_int_equal(t.got.len, sizes[i]);
+			assert_int_equal(t.messages, ++n);
+			buf_clear(&t.got);
+		}
+	}
+	buf_free(&t.got);
+	route_feed_free(&f);
+}
+
+/* What comes from another worker is checked like anything else. */
+static void
+test_broken_order(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t size; /* of the piece before */
+		bool before, first, last;
+	} rows[] = {
+	    {"goes on without a beginning", 0, false, false, true},
+	    {"goes on without a beginning or end", 0, false, false, false},
+	    {"begins within one that is gathered", 3, true, true, true},
+	    {"begins within one that passes", 70000, true, true, false},
+	};
+	static uint8_t b[70000];
+
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		struct route_feed f;
+		struct taker t = {.rand = 3};
+		size_t taken;
+
+		route_feed_init(&f);
+		buf_init(&t.got, 0);
+		if (rows[i].before)
+			put(&f, &t, b, rows[i].size, true, false);
+		if (route_feed_put(&f, b, 1, rows[i].first, rows[i].last, take,
+			&t, &taken) != -ERR_INVALID)
+			fail_msg("%s", rows[i].name);
+		buf_free(&t.got);
+		route_feed_free(&f);
+	}
+}
+
 static int
 refuse(void *arg, const uint8_t *p, size_t n, bool first, bool last)
 {
@@ -156,6 +219,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_sizes),
+	    cmocka_unit_test(test_empty_last_pieces),
+	    cmocka_unit_test(test_broken_order),
 	    cmocka_unit_test(test_errors),
 	};
 

@@ -213,6 +213,153 @@ revoke_ends_all_flows(void **state)
 	rig_deinit(&t.r);
 }
 
+/* Fills the window towards p until its sender has something waiting. */
+static void
+stuff(struct st *t, struct rig_peer *from, size_t bytes)
+{
+	static char block[4097];
+	size_t sent = 0;
+
+	memset(block, 'x', sizeof(block) - 1);
+	while (sent < bytes) {
+		send_data(from, block, FIRST | LAST);
+		sent += sizeof(block) - 1;
+		rig_settle(&t->r);
+	}
+}
+
+static size_t
+drain_data(struct rig_peer *p)
+{
+	size_t n = 0;
+
+	while (rig_count(p, IPC_STREAM_DATA) > 0) {
+		struct rig_msg *m = rig_expect(p, IPC_STREAM_DATA);
+
+		n += m->data.len;
+		rig_msg_free(&m);
+	}
+	return n;
+}
+
+static void
+grant_credit(struct rig_peer *p, uint32_t bytes)
+{
+	struct ipc_stream_credit c = {.bytes = bytes};
+
+	rig_send(p, IPC_STREAM_CREDIT, 0, SESSION, STREAM, &c);
+}
+
+/* One side has left while its last words wait for the other; what the other
+ * sends meanwhile goes nowhere, and is granted again. */
+static void
+a_side_that_left_is_sent_nothing(void **state)
+{
+	static const struct {
+		bool up; /* the frontend's side left */
+		uint16_t code;
+	} rows[] = {{true, 0}, {false, 0}, {false, 502}};
+
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		struct ipc_stream_end end = {
+		    .code = rows[i].code, .text = "left"};
+		struct st t;
+		struct rig_peer *from, *to;
+		struct rig_msg *m;
+		size_t got;
+
+		st_init(&t);
+		st_grant(&t, 3);
+		st_open(&t);
+		from = rows[i].up ? t.fe : t.clu;
+		to = rows[i].up ? t.clu : t.fe;
+		stuff(&t, from, 24576);
+		rig_send(from, IPC_STREAM_END, 0, SESSION, STREAM, &end);
+		rig_settle(&t.r);
+		got = drain_data(to);
+		assert_true(got < 24576);
+		assert_int_equal(rig_count(to, IPC_STREAM_END), 0);
+		send_data(to, "to nobody", FIRST | LAST);
+		rig_settle(&t.r);
+		grant_credit(to, 65536);
+		m = rig_expect(to, IPC_STREAM_END);
+		assert_non_null(strstr(m->text, "left"));
+		assert_non_null(
+		    strstr(m->text, rows[i].code == 0 ? "code=0" : "code=502"));
+		rig_msg_free(&m);
+		assert_int_equal(got + drain_data(to), 24576);
+		rig_deinit(&t.r);
+	}
+}
+
+/* A reset of a stream that is not opened yet must not overtake STREAM_OPEN. */
+static void
+an_early_loss_follows_the_open(void **state)
+{
+	struct ipc_stream_open o = {0};
+	struct ipc_stream_end end = {.code = 500, .text = "given up"};
+	struct st t;
+	struct rig_msg *m;
+
+	(void)state;
+	st_init(&t);
+	st_grant(&t, 3);
+	rig_send(t.fe, IPC_STREAM_OPEN, 0, SESSION, STREAM, &o);
+	rig_send(t.fe, IPC_STREAM_END, 0, SESSION, STREAM, &end);
+	m = rig_expect(t.clu, IPC_STREAM_OPEN);
+	rig_msg_free(&m);
+	m = rig_expect(t.clu, IPC_STREAM_END);
+	assert_non_null(strstr(m->text, "given up"));
+	rig_msg_free(&m);
+	assert_int_equal(rig_count(t.clu, IPC_STREAM_RESET), 0);
+	rig_deinit(&t.r);
+}
+
+/* A new controller counts its handles from one again. */
+static void
+a_lost_controller_takes_its_sessions_along(void **state)
+{
+	struct ipc_stream_open o = {0};
+	struct st t;
+	struct rig_msg *m;
+
+	(void)state;
+	st_init(&t);
+	st_grant(&t, 3);
+	st_open(&t);
+	rig_detach(t.own);
+	m = rig_expect(t.clu, IPC_STREAM_END);
+	rig_msg_free(&m);
+	m = rig_expect(t.fe, IPC_STREAM_END);
+	rig_msg_free(&m);
+	rig_send(t.fe, IPC_STREAM_OPEN, 0, SESSION, STREAM + 1, &o);
+	m = rig_expect(t.fe, IPC_STREAM_RESET);
+	assert_non_null(strstr(m->text, "not known"));
+	rig_msg_free(&m);
+	rig_deinit(&t.r);
+}
+
+static void
+the_same_stream_twice_is_refused(void **state)
+{
+	struct ipc_stream_open o = {0};
+	struct st t;
+	struct rig_msg *m;
+
+	(void)state;
+	st_init(&t);
+	st_grant(&t, 3);
+	st_open(&t);
+	rig_send(t.fe, IPC_STREAM_OPEN, 0, SESSION, STREAM, &o);
+	m = rig_expect(t.fe, IPC_STREAM_RESET);
+	rig_msg_free(&m);
+	rig_settle(&t.r);
+	assert_int_equal(rig_count(t.clu, IPC_STREAM_OPEN), 0);
+	assert_false(t.fe->gone);
+	rig_deinit(&t.r);
+}
+
 int
 main(void)
 {
@@ -224,6 +371,10 @@ main(void)
 	    cmocka_unit_test(refuses_a_stream_it_has_no_grant_for),
 	    cmocka_unit_test(refuses_while_the_cluster_worker_is_away),
 	    cmocka_unit_test(revoke_ends_all_flows),
+	    cmocka_unit_test(a_side_that_left_is_sent_nothing),
+	    cmocka_unit_test(an_early_loss_follows_the_open),
+	    cmocka_unit_test(a_lost_controller_takes_its_sessions_along),
+	    cmocka_unit_test(the_same_stream_twice_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("stateful", tests, NULL, NULL);
