@@ -77,13 +77,28 @@ ws_silent(struct ws_conn *ws)
 	ws_end(ws, &e);
 }
 
+/*
+ * When a peer that owes a Pong is given up. With rare Pings it may have been
+ * idle for long before the Ping: what counts is since then.
+ */
+static uint64_t
+ws_silent_at(const struct ws_conn *ws)
+{
+	uint64_t since = ws->heard_ms;
+
+	if (ws->opts.ping_interval_ms >= ws->opts.silence_ms &&
+	    since < ws->pinged_ms)
+		since = ws->pinged_ms;
+	return since + ws->opts.silence_ms;
+}
+
 static void
 on_timer(void *arg)
 {
 	static const struct err gone = {
 	    .code = ERR_CLOSED, .text = "The peer closed the connection."};
 	struct ws_conn *ws = arg;
-	uint64_t now = clock_mono_ms();
+	uint64_t now = clock_mono_ms(), at;
 
 	if (ws->ended) { /* before it was bound */
 		ws->ended = false;
@@ -94,9 +109,11 @@ on_timer(void *arg)
 		tls_conn_shutdown(ws->conn); /* waited for long enough */
 		return;
 	}
-	if (ws->paused)
-		ws->heard_ms = now; /* we do not listen */
-	if (ws->pinged && now - ws->heard_ms >= ws->opts.silence_ms) {
+	if (ws->paused) { /* we do not listen */
+		ws->heard_ms = now;
+		ws->pinged = false;
+	}
+	if (ws->pinged && now >= ws_silent_at(ws)) {
 		/* We may have been stopped ourselves: read what waits first. */
 		if (ws->suspect) {
 			ws_silent(ws);
@@ -107,8 +124,17 @@ on_timer(void *arg)
 		return;
 	}
 	ws->suspect = false;
-	ws->pinged = ws_put(ws, WS_PING, true, NULL, 0) == 0;
-	ev_timer_set(ws->timer, ws->opts.ping_interval_ms);
+	if (now >= ws->ping_ms) {
+		ws->ping_ms = now + ws->opts.ping_interval_ms;
+		if (ws_put(ws, WS_PING, true, NULL, 0) == 0 && !ws->pinged) {
+			ws->pinged = true;
+			ws->pinged_ms = now;
+		}
+	}
+	at = ws->ping_ms;
+	if (ws->pinged && ws_silent_at(ws) < at)
+		at = ws_silent_at(ws);
+	ev_timer_set(ws->timer, at > now ? at - now : 1);
 }
 
 static void
@@ -226,6 +252,7 @@ on_read(void *arg, struct buf *in)
 	struct ws_conn *ws = arg;
 
 	ws->heard_ms = clock_mono_ms();
+	ws->pinged = false;
 	ws->in_cb = true;
 	if (ws->bound)
 		ws_input(ws, in);
@@ -304,16 +331,12 @@ ws_conn_new(struct tls_conn *conn, enum ws_role role,
 	policy.max_frame_bytes = ws->opts.max_frame_bytes;
 	policy.max_message_bytes = ws->opts.max_message_bytes;
 	ws_parser_init(&ws->parser, &policy);
-	if (ws->opts.silence_ms == 0)
-		ws->opts.silence_ms = 2 * ws->opts.ping_interval_ms;
 	ws->heard_ms = clock_mono_ms();
-	if (ws->opts.ping_interval_ms != 0) {
-		ws_set_timer(ws, ws->opts.ping_interval_ms);
-		if (ws->timer == NULL) {
-			ws_destroy(ws);
-			err_nomem(e);
-			return NULL;
-		}
+	if (ws_set_pings(ws, ws->opts.ping_interval_ms, ws->opts.silence_ms) <
+	    0) {
+		ws_destroy(ws);
+		err_nomem(e);
+		return NULL;
 	}
 	if (cbs == NULL)
 		tls_conn_pause_read(conn);
@@ -321,6 +344,29 @@ ws_conn_new(struct tls_conn *conn, enum ws_role role,
 		ws_conn_bind(ws, cbs, arg);
 	tls_conn_set_cbs(conn, &CONN_CBS, ws);
 	return ws;
+}
+
+int
+ws_set_pings(struct ws_conn *ws, uint32_t interval_ms, uint32_t silence_ms)
+{
+	if (ws->ended || ws->close_sent || ws->dropping)
+		return 0; /* the timer has another task now */
+	ws->opts.ping_interval_ms = interval_ms;
+	ws->opts.silence_ms = silence_ms != 0 ? silence_ms : 2 * interval_ms;
+	ws->pinged = false;
+	if (interval_ms == 0) {
+		ev_timer_free(&ws->timer);
+		return 0;
+	}
+	ws->ping_ms = clock_mono_ms() + interval_ms;
+	ws_set_timer(ws, interval_ms);
+	return ws->timer == NULL ? -ERR_NOMEM : 0;
+}
+
+uint64_t
+ws_heard_ms(const struct ws_conn *ws)
+{
+	return ws->heard_ms;
 }
 
 void

@@ -48,7 +48,8 @@ struct ws_conn_opts {
 	uint64_t max_message_bytes; /* 0 = 64 MiB */
 	/*
 	 * Send a Ping that often and give up when nothing at all came for
-	 * silence_ms. 0 = never: always so towards a stock client.
+	 * silence_ms (with an interval longer than that: after a Ping). 0 =
+	 * never: always so towards a stock client.
 	 */
 	uint32_t ping_interval_ms;
 	uint32_t silence_ms; /* 0 = twice ping_interval_ms */
@@ -97,6 +98,11 @@ void ws_close(struct ws_conn *ws, uint16_t code, const char *reason);
  * Close message. on_close follows. To cut it off at once: ws_conn_free.
  */
 void ws_drop(struct ws_conn *ws);
+
+/* Another rhythm of Pings from now on. -ERR_NOMEM. */
+int ws_set_pings(struct ws_conn *ws, uint32_t interval_ms, uint32_t silence_ms);
+/* When anything came last (monotonic). */
+uint64_t ws_heard_ms(const struct ws_conn *ws);
 
 struct tls_conn *ws_conn_tls(const struct ws_conn *ws); /* borrowed */
 

@@ -22,7 +22,9 @@ struct ws_conn {
 	bool close_got;      /* the peer's Close: what follows is not read */
 	uint16_t close_code; /* of the peer */
 	bool dropping;
-	bool pinged;
+	bool pinged;         /* a Ping is out, nothing came since */
+	uint64_t pinged_ms;  /* the first one of those */
+	uint64_t ping_ms;    /* when the next one is due */
 	bool suspect;        /* silent for too long; one more look */
 	uint64_t heard_ms;   /* when anything came last */
 	unsigned pongs;      /* queued since anything was sent */

@@ -752,6 +752,43 @@ test_pings(void **state)
 	assert_int_equal(buf_data(&w->raw_in)[1], 0x80);
 }
 
+/* An idle peer that answers is not silent, however rare the Pings are. */
+static void
+test_rare_pings(void **state)
+{
+	struct world *w = *state;
+
+	w->copts.ping_interval_ms = 100;
+	w->copts.silence_ms = 30;
+	start(w, true);
+	fix_settle(w->loop, 450);
+	assert_false(w->c.closed);
+	assert_false(w->s.closed);
+	ws_conn_free(&w->c.ws);
+	ws_conn_free(&w->s.ws);
+	w->sopts = w->copts;
+	start_raw(w, WS_CLIENT);
+	fix_run(w->loop, &w->s.closed, 5000);
+	assert_int_equal(w->s.e.code, ERR_TIMEOUT);
+}
+
+static void
+test_pings_begin_later(void **state)
+{
+	struct world *w = *state;
+
+	start_raw(w, WS_CLIENT);
+	fix_settle(w->loop, 50);
+	assert_false(w->s.closed);
+	assert_int_equal(ws_set_pings(w->s.ws, 20, 50), 0);
+	assert_int_equal(ws_set_pings(w->s.ws, 0, 0), 0);
+	fix_settle(w->loop, 150);
+	assert_false(w->s.closed);
+	assert_int_equal(ws_set_pings(w->s.ws, 20, 50), 0);
+	fix_run(w->loop, &w->s.closed, 5000);
+	assert_int_equal(w->s.e.code, ERR_TIMEOUT);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -776,6 +813,8 @@ main(void)
 	    T(test_killed_peer),
 	    T(test_free_inside),
 	    T(test_pings),
+	    T(test_rare_pings),
+	    T(test_pings_begin_later),
 	};
 
 	return cmocka_run_group_tests_name("ws_conn", tests, NULL, NULL);
