@@ -14,7 +14,8 @@
 #include "lib/str.h"
 #include "workers/cluster/cluster.h"
 
-enum { CLU_WAIT_MAX_BYTES = 256 << 10 };
+/* How long a lost child's last words wait for who does not read them. */
+enum { CLU_LINGER_MS = 10000 };
 
 struct clu_child *
 clu_child_find(struct clu_session *s, uint32_t number)
@@ -59,24 +60,58 @@ clu_child_free(struct clu_child *c, uint16_t code, const char *text)
 	ws_client_cancel(&c->upgrade);
 	ws_conn_free(&c->ws);
 	ev_timer_free(&c->later);
-	if (clu->pinging == c)
-		clu->pinging = NULL;
 	if (c->session->anchor == c)
 		c->session->anchor = NULL;
 	list_remove(&c->node);
+	if (clu->pinging == c) {
+		clu->pinging = NULL;
+		clu_ping_promote(clu);
+	}
 	free(c->params);
 	free(c);
 }
 
-/* The stream is lost, or was never there. */
-static void
-child_fail(
+/* What came from the child and waits for the daemon to take it. */
+static bool
+child_owes(const struct clu_child *c)
+{
+	for (int i = 0; i < ROUTE_PATHS; i++) {
+		if (c->path[i].stream != NULL &&
+		    !ipc_pieces_empty(&c->path[i].out))
+			return true;
+	}
+	return false;
+}
+
+void
+clu_child_fail(
     struct clu_child *c, uint16_t code, const char *reason, const char *message)
 {
 	/* A child that is gone can only be made again by the controller. */
 	if (c->anchor || code == 404 || code == 410)
 		anchor_tell(c, false, code, reason, message);
-	clu_child_free(c, code, message);
+	if (!child_owes(c)) {
+		clu_child_free(c, code, message);
+		return;
+	}
+	/* Its last words first: a Close(text) says why it ended. */
+	c->over = c->closing = true;
+	c->over_code = code;
+	str_fmt(c->over_text, sizeof(c->over_text), "%s", message);
+	ws_conn_free(&c->ws);
+	ev_timer_set(c->later, CLU_LINGER_MS);
+	if (c->session->clu->pinging == c) {
+		c->session->clu->pinging = NULL;
+		clu_ping_promote(c->session->clu);
+	}
+}
+
+/* From a callback of the WebSocket or a stream: soon, from the loop. */
+static void
+child_break(struct clu_child *c)
+{
+	c->closing = true;
+	ev_timer_set(c->later, 0);
 }
 
 /* ---- towards the child */
@@ -109,17 +144,19 @@ path_piece(void *arg, const uint8_t *bytes, size_t n, bool first, bool last)
 	struct clu_path *p = arg;
 	struct clu_child *c = p->child;
 
+	if (c->closing) { /* there is nobody to send it to */
+		ipc_stream_consumed(p->stream, n);
+		return;
+	}
 	if (ipc_pieces_empty(&p->in) && path_may_send(c, p)) {
 		if (!child_write(c, p, bytes, n, first, last))
-			ev_timer_set(c->later, 0);
+			child_break(c);
 		else if (last)
 			child_pump(c); /* the other path may go on */
 		return;
 	}
-	if (ipc_pieces_push(&p->in, bytes, n, first, last) < 0) {
-		c->closing = true; /* over its window: a broken contract */
-		ev_timer_set(c->later, 0);
-	}
+	if (ipc_pieces_push(&p->in, bytes, n, first, last) < 0)
+		child_break(c); /* over its window: a broken contract */
 }
 
 static bool
@@ -132,7 +169,7 @@ path_pump(struct clu_child *c, struct clu_path *p)
 	    !ipc_pieces_front(&p->in, &bytes, &first, &last))
 		return false;
 	if (!child_write(c, p, bytes.p, bytes.n, first, last)) {
-		ev_timer_set(c->later, 0);
+		child_break(c);
 		return false;
 	}
 	ipc_pieces_pop(&p->in, bytes.n);
@@ -155,6 +192,15 @@ child_finished(const struct clu_child *c)
 	return any && c->sending < 0;
 }
 
+/* A path ended within a message: the child can't be told its rest. */
+static bool
+child_is_cut(const struct clu_child *c)
+{
+	const struct clu_path *p = &c->path[c->sending < 0 ? 0 : c->sending];
+
+	return c->sending >= 0 && p->ended && ipc_pieces_empty(&p->in);
+}
+
 static void
 child_pump(struct clu_child *c)
 {
@@ -163,6 +209,10 @@ child_pump(struct clu_child *c)
 	while (some) {
 		some = path_pump(c, &c->path[ROUTE_TRAFFIC]);
 		some |= path_pump(c, &c->path[ROUTE_STATEFUL]);
+	}
+	if (child_is_cut(c) && !c->closing) {
+		child_break(c);
+		return;
 	}
 	if (child_finished(c) && !c->closing) {
 		c->closing = true;
@@ -173,18 +223,29 @@ child_pump(struct clu_child *c)
 	}
 }
 
-static void
-child_later(void *arg)
+void
+clu_child_later(void *arg)
 {
 	struct clu_child *c = arg;
 
-	if (c->closing && child_finished(c))
+	if (c->over)
+		clu_child_free(c, c->over_code, c->over_text);
+	else if (c->closing && child_finished(c))
 		clu_child_free(c, 0, "");
 	else
-		child_fail(c, 500, "", "the stream to the cluster broke off");
+		clu_child_fail(
+		    c, 502, "", "the stream to the cluster broke off");
 }
 
 /* ---- towards the daemon */
+
+/* Reads the child again when all that it said has been taken. */
+static void
+child_listen(struct clu_child *c)
+{
+	if (c->ws != NULL && !child_owes(c))
+		ws_resume(c->ws);
+}
 
 static void
 path_room(void *arg)
@@ -193,12 +254,14 @@ path_room(void *arg)
 	struct clu_child *c = p->child;
 
 	if (ipc_pieces_flush(&p->out, p->stream) < 0) {
-		ev_timer_set(c->later, 0);
+		child_break(c);
 		return;
 	}
-	if (c->ws != NULL && ipc_pieces_empty(&c->path[0].out) &&
-	    ipc_pieces_empty(&c->path[1].out))
-		ws_resume(c->ws);
+	if (c->over && !child_owes(c)) {
+		clu_child_free(c, c->over_code, c->over_text);
+		return;
+	}
+	child_listen(c);
 }
 
 /* The daemon's side of this path is over. code 0: in order. */
@@ -209,14 +272,18 @@ path_end(void *arg, uint16_t code, const char *text)
 	struct clu_child *c = p->child;
 
 	ipc_stream_free(&p->stream);
+	ipc_pieces_free(&p->out);
 	p->ended = true;
-	if (code != 0) {
+	if (c->over && !child_owes(c)) {
+		clu_child_free(c, c->over_code, c->over_text);
+	} else if (code != 0) {
 		log_debug("stream given up session=%016llx why=%s",
 		    (unsigned long long)c->session->id, text);
 		clu_child_free(c, code, text);
-		return;
+	} else {
+		child_listen(c);
+		child_pump(c);
 	}
-	child_pump(c);
 }
 
 static const struct ipc_stream_ops path_ops = {
@@ -234,7 +301,7 @@ child_deliver(
 
 	if (p->stream != NULL &&
 	    ipc_pieces_send(&p->out, p->stream, bytes, n, first, last) < 0) {
-		ev_timer_set(c->later, 0);
+		child_break(c);
 		return;
 	}
 	if (!ipc_pieces_empty(&p->out))
@@ -248,7 +315,7 @@ child_deliver(
  * more. -1: not known yet.
  */
 static int
-child_path_of(struct clu_child *c, const uint8_t *p, size_t n, bool last)
+child_path_of(const uint8_t *p, size_t n, bool last)
 {
 	struct pm_route m;
 	int rc = pm_shallow(PM_DAEMON, p, n, &m, NULL);
@@ -257,7 +324,6 @@ child_path_of(struct clu_child *c, const uint8_t *p, size_t n, bool last)
 		return -2;
 	if (m.kind == PM_NONE)
 		return last ? -2 : -1;
-	(void)c;
 	return route_is_stateful(PM_DAEMON, &m) ? ROUTE_STATEFUL
 						: ROUTE_TRAFFIC;
 }
@@ -270,7 +336,7 @@ child_begin(struct clu_child *c, struct span bytes, bool last)
 	int path;
 
 	if (c->head_len == 0) {
-		path = child_path_of(c, bytes.p, bytes.n, last);
+		path = child_path_of(bytes.p, bytes.n, last);
 		if (path >= 0) {
 			c->receiving = path;
 			child_deliver(c, bytes.p, bytes.n, true, last);
@@ -279,9 +345,9 @@ child_begin(struct clu_child *c, struct span bytes, bool last)
 	}
 	memcpy(c->head + c->head_len, bytes.p, take);
 	c->head_len += take;
-	path = child_path_of(c, c->head, c->head_len, last);
+	path = child_path_of(c->head, c->head_len, last);
 	if (path == -2 || (path == -1 && take < bytes.n)) {
-		ev_timer_set(c->later, 0);
+		child_break(c);
 		return;
 	}
 	if (path == -1)
@@ -321,15 +387,20 @@ ws_closed(void *arg, struct ws_conn *ws, bool clean, uint16_t code,
     const struct err *e)
 {
 	struct clu_child *c = arg;
+	struct clu *clu = c->session->clu;
+	bool silent = e != NULL && e->code == ERR_TIMEOUT;
 
 	(void)ws;
 	(void)code;
-	if (c->closing)
+	if (c->closing && child_finished(c))
 		clu_child_free(c, 0, "");
 	else
-		child_fail(c, 502, "",
+		clu_child_fail(c, 502, "",
 		    clean || e == NULL ? "the cluster ended the stream"
+		    : silent           ? "the cluster does not answer"
 				       : e->text);
+	if (silent)
+		clu_ping_silent(clu);
 }
 
 static const struct ws_conn_cbs ws_cbs = {
@@ -349,13 +420,26 @@ child_opened(struct clu_child *c)
 			    NULL, 0);
 	}
 	if (c->anchor)
-		anchor_tell(c, true, 0, "", "");
+		clu_anchor_tell_up(c);
 	child_pump(c);
 }
 
-static void
-child_upgraded(void *arg, struct ws_conn *ws, const struct ws_refusal *refusal,
-    const struct err *e)
+void
+clu_anchor_tell_up(struct clu_child *c)
+{
+	if (c->ws != NULL && !c->closing)
+		anchor_tell(c, true, 0, "", "");
+}
+
+void
+clu_child_silent(struct clu_child *c)
+{
+	child_break(c);
+}
+
+void
+clu_child_upgraded(void *arg, struct ws_conn *ws,
+    const struct ws_refusal *refusal, const struct err *e)
 {
 	struct clu_child *c = arg;
 	uint16_t code;
@@ -364,185 +448,24 @@ child_upgraded(void *arg, struct ws_conn *ws, const struct ws_refusal *refusal,
 	if (ws != NULL) {
 		c->ws = ws;
 		ws_conn_bind(ws, &ws_cbs, c);
+		clu_ping_promote(c->session->clu);
 		child_opened(c);
 	} else if (refusal != NULL) {
 		code =
 		    (uint16_t)(refusal->status.code > 0 ? refusal->status.code
 							: refusal->http_code);
-		child_fail(c, code, refusal->status.reason,
+		clu_child_fail(c, code, refusal->status.reason,
 		    refusal->status.message[0] != '\0'
 			? refusal->status.message
 			: "the cluster's operator refused the stream");
 	} else {
-		child_fail(c, 502, "", e->text);
+		clu_child_fail(c, 502, "", e->text);
 	}
-}
-
-/* ---- opening */
-
-/* Base64 of the query for x-mirrord-connect-params, or NULL. */
-static char *
-child_params_header(const char *query)
-{
-	struct buf b;
-	char *out;
-
-	buf_init(&b, 0);
-	str_base64_encode(&b, (const uint8_t *)query, strlen(query), true);
-	out = buf_take(&b);
-	buf_free(&b);
-	return out;
-}
-
-struct child_request {
-	struct http_pair fields[12];
-	size_t n;
-	char id[24];
-	char auth[16500];
-	char trace[300];
-	char *params; /* owned */
-};
-
-static void
-field_add(struct child_request *q, const char *name, const char *value)
-{
-	if (value != NULL && value[0] != '\0')
-		q->fields[q->n++] = (struct http_pair){name, value};
-}
-
-static void
-child_fields(struct clu_child *c, struct child_request *q, const char *query)
-{
-	struct clu_session *s = c->session;
-	const char *baggage = strchr(s->fields[CLU_TRACE], '\n');
-
-	snprintf(q->id, sizeof(q->id), "%llu", (unsigned long long)s->id);
-	field_add(q, "x-session-id", q->id);
-	field_add(q, "x-mirrord-mc-session", s->fields[CLU_CHILD]);
-	field_add(q, "x-client-name", s->fields[CLU_CLIENT_NAME]);
-	field_add(q, "x-client-hostname", s->fields[CLU_CLIENT_HOSTNAME]);
-	field_add(q, "x-mirrord-cli-version", s->fields[CLU_CLI_VERSION]);
-	field_add(q, "x-client-der", s->fields[CLU_CLIENT_DER]);
-	str_fmt(q->trace, sizeof(q->trace), "%.*s",
-	    (int)(baggage - s->fields[CLU_TRACE]), s->fields[CLU_TRACE]);
-	field_add(q, "traceparent", q->trace);
-	field_add(q, "baggage", baggage + 1);
-	if (s->clu->token != NULL) {
-		snprintf(q->auth, sizeof(q->auth), "Bearer %s", s->clu->token);
-		field_add(q, "authorization", q->auth);
-	}
-	if (clu_peer_has(s->clu, "ConnectParamsInHeader")) {
-		q->params = child_params_header(query);
-		field_add(q, "x-mirrord-connect-params", q->params);
-	}
-}
-
-static struct ws_client *
-child_upgrade(struct clu_child *c, struct tls_conn *conn, struct err *e)
-{
-	struct clu_session *s = c->session;
-	struct clu *clu = s->clu;
-	const char *query =
-	    c->params != NULL ? c->params : s->fields[CLU_PARAMS];
-	struct ws_conn_opts opts = {
-	    .ping_interval_ms = CLU_PING_OTHERS_MS,
-	    .silence_ms = CLU_SILENCE_MS,
-	};
-	struct child_request *q = calloc(1, sizeof(*q));
-	struct ws_client *up = NULL;
-	char *target = NULL;
-
-	if (q == NULL)
-		goto out;
-	child_fields(c, q, query);
-	if (asprintf(&target,
-		"%s/apis/operator.metalbear.co/v1/proxy/namespaces/%s/"
-		"targets/%s?%s",
-		clu->prefix, s->fields[CLU_NAMESPACE], s->fields[CLU_TARGET],
-		q->params != NULL ? "connect=true" : query) < 0) {
-		target = NULL;
-		goto out;
-	}
-	if (clu->pinging == NULL) {
-		clu->pinging = c;
-		opts.ping_interval_ms = CLU_PING_MS;
-	}
-	up = ws_client_start(conn,
-	    &(struct http_req){.method = "GET",
-		.target = target,
-		.host = clu->host_port,
-		.fields = q->fields,
-		.timeout_ms = 0},
-	    "v4.channel.k8s.io", &opts, child_upgraded, c, e);
-	conn = NULL;
-out:
-	if (conn != NULL) {
-		tls_conn_free(&conn);
-		err_nomem(e);
-	}
-	if (q != NULL)
-		free(q->params);
-	free(q);
-	free(target);
-	return up;
-}
-
-static void
-child_dialed(void *arg, struct tls_conn *conn, const struct err *e)
-{
-	struct clu_child *c = arg;
-	struct err why;
-
-	c->dial = NULL;
-	if (conn == NULL) {
-		child_fail(c, 502, "", e->text);
-		return;
-	}
-	c->upgrade = child_upgrade(c, conn, &why);
-	if (c->upgrade == NULL)
-		child_fail(c, 502, "", why.text);
-}
-
-struct clu_child *
-clu_child_new(struct clu_session *s, uint32_t number, bool anchor,
-    struct span params, struct err *e)
-{
-	struct clu_child *c = calloc(1, sizeof(*c));
-
-	if (c == NULL) {
-		err_nomem(e);
-		return NULL;
-	}
-	c->session = s;
-	c->number = number;
-	c->anchor = anchor;
-	c->sending = c->receiving = -1;
-	for (int i = 0; i < ROUTE_PATHS; i++) {
-		c->path[i].child = c;
-		c->path[i].path = (enum route_path)i;
-		ipc_pieces_init(&c->path[i].in, IPC_WINDOW_MAX_BYTES);
-		ipc_pieces_init(&c->path[i].out, 2 * CLU_WAIT_MAX_BYTES);
-	}
-	list_push(&s->children, &c->node);
-	if (params.n > 0)
-		c->params = strndup((const char *)params.p, params.n);
-	c->later = ev_timer_new(s->clu->w->loop, child_later, c);
-	if (c->later == NULL || (params.n > 0 && c->params == NULL)) {
-		err_nomem(e);
-		clu_child_free(c, 500, "out of memory");
-		return NULL;
-	}
-	c->dial = clu_dial_start(s->clu, child_dialed, c, e);
-	if (c->dial == NULL) {
-		clu_child_free(c, 502, e->text);
-		return NULL;
-	}
-	return c;
 }
 
 int
 clu_child_join(struct clu_child *c, enum route_path path, struct ipc_peer *peer,
-    struct err *e)
+    struct span params, struct err *e)
 {
 	struct clu_path *p = &c->path[path];
 	struct ipc_stream_opened m = {
@@ -551,6 +474,12 @@ clu_child_join(struct clu_child *c, enum route_path path, struct ipc_peer *peer,
 	if (p->joined)
 		return err_set(
 		    e, ERR_CONFLICT, "this stream has that path already");
+	/* The other path may have been faster; it knows no parameters. */
+	if (params.n > 0 && c->params == NULL) {
+		c->params = strndup((const char *)params.p, params.n);
+		if (c->params == NULL)
+			return err_nomem(e);
+	}
 	p->stream = ipc_stream_new(peer, c->session->handle, c->number,
 	    &c->session->budget, &path_ops, p);
 	if (p->stream == NULL)

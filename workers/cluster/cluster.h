@@ -97,11 +97,13 @@ struct clu_answer {
 	char error[512];      /* when code is 0 */
 };
 typedef void clu_answer_fn(void *arg, const struct clu_answer *a);
-/* body may be NULL. The callback comes exactly once, from the loop, unless
- * clu_requests_free comes first (it calls nobody). */
+/* body may be NULL. The callback comes exactly once when 0 is returned, at the
+ * latest from clu_requests_free. */
 int clu_request(struct clu *clu, const char *method, const char *path,
     const char *body, size_t n, clu_answer_fn *fn, void *arg, struct err *e);
 void clu_requests_free(struct clu *clu);
+/* text as one segment of a path. -ERR_TOO_BIG. */
+int clu_escape(char *out, size_t cap, const char *text);
 /* Connections made with an older credential are not used again. */
 void clu_requests_forget_idle(struct clu *clu);
 
@@ -145,16 +147,32 @@ struct clu_child {
 	size_t head_len;
 	char *params; /* owned; NULL: the session's */
 	struct ev_timer *later;
-	bool closing;
+	bool closing; /* no more is sent to it */
+	bool over;    /* it is gone; what it said still waits for the daemon */
+	uint16_t over_code;
+	char over_text[256];
 };
 
-struct clu_child *clu_child_new(struct clu_session *s, uint32_t number,
-    bool anchor, struct span params, struct err *e);
+/* open.c */
+struct clu_child *clu_child_new(
+    struct clu_session *s, uint32_t number, bool anchor, struct err *e);
+/* child.c. params: of the traffic path; may come after the other's join. */
 int clu_child_join(struct clu_child *c, enum route_path path,
-    struct ipc_peer *peer, struct err *e);
+    struct ipc_peer *peer, struct span params, struct err *e);
+ws_client_fn clu_child_upgraded;
+void clu_child_later(void *child); /* its timer */
+/* The stream is lost, or was never there; what it said still goes out. */
+void clu_child_fail(struct clu_child *c, uint16_t code, const char *reason,
+    const char *message);
+void clu_child_silent(struct clu_child *c); /* ends it, from the loop */
+void clu_anchor_tell_up(struct clu_child *c);
 /* Ends both paths with code and text and frees the child. */
 void clu_child_free(struct clu_child *c, uint16_t code, const char *text);
 struct clu_child *clu_child_find(struct clu_session *s, uint32_t number);
+
+/* ---- ping.c */
+void clu_ping_promote(struct clu *clu); /* when nobody is pinged often */
+void clu_ping_silent(struct clu *clu);  /* a stream found the peer silent */
 
 /* ---- main.c, sandbox.c */
 extern const struct sys_sandbox clu_sandbox;

@@ -109,6 +109,8 @@ clu_reload(struct worker *w, cJSON *old_config)
 	if (clu_configure(clu, &e) < 0)
 		log_error("configuration kept why=%s", e.text);
 	clu_requests_forget_idle(clu);
+	if (clu->health != NULL)
+		clu_health_start(clu);
 }
 
 void

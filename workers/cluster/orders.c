@@ -121,12 +121,13 @@ clu_on_child_delete(void *worker, struct ipc_in *in, struct err *e)
 	const struct ipc_child_delete *m = in->payload;
 	struct order *o = order_new(clu, m->request);
 	struct clu_answer failed = {0};
-	char path[800];
+	char path[2000], name[1900];
 	struct err why;
 
 	if (o == NULL)
 		return err_nomem(e);
-	snprintf(path, sizeof(path), CHILD_PATH "/%s", m->name);
+	clu_escape(name, sizeof(name), m->name); /* 600 bytes at most */
+	snprintf(path, sizeof(path), CHILD_PATH "/%s", name);
 	if (clu_request(clu, "DELETE", path, "{}", 2, child_deleted, o, &why) <
 	    0) {
 		str_fmt(failed.error, sizeof(failed.error), "%s", why.text);
@@ -160,18 +161,19 @@ clu_on_peer_query(void *worker, struct ipc_in *in, struct err *e)
 	const struct ipc_peer_query *m = in->payload;
 	struct clu_answer failed = {0};
 	struct order *o;
-	char path[600];
+	char path[1000], ns[800];
 	struct err why;
 
 	if (m->what >= sizeof(what) / sizeof(what[0]))
 		return err_set(
 		    e, ERR_INVALID, "PEER_QUERY of kind %u", (unsigned)m->what);
+	clu_escape(ns, sizeof(ns), m->namespace); /* 253 bytes at most */
 	if (m->what == 0 || m->namespace[0] == '\0')
 		snprintf(
 		    path, sizeof(path), OPERATOR_PATH "/%s", what[m->what]);
 	else
 		snprintf(path, sizeof(path), OPERATOR_PATH "/namespaces/%s/%s",
-		    m->namespace, what[m->what]);
+		    ns, what[m->what]);
 	o = order_new(clu, m->request);
 	if (o == NULL)
 		return err_nomem(e);

@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,26 @@ struct request {
 	clu_answer_fn *fn;
 	void *arg;
 };
+
+int
+clu_escape(char *out, size_t cap, const char *text)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+	size_t n = 0;
+
+	for (const char *p = text; *p != '\0'; p++) {
+		if (n + 4 > cap)
+			return -ERR_TOO_BIG;
+		if (strchr(plain, *p) != NULL)
+			out[n++] = *p;
+		else
+			n += (size_t)sprintf(
+			    out + n, "%%%02X", (unsigned char)*p);
+	}
+	out[n] = '\0';
+	return 0;
+}
 
 struct idle_client {
 	struct list node;
@@ -151,12 +172,15 @@ request_send(struct request *r)
 	    .timeout_ms = CLU_HANDSHAKE_MS,
 	};
 	struct err e;
+	int rc;
 
 	if (r->clu->token != NULL) {
 		snprintf(auth, sizeof(auth), "Bearer %s", r->clu->token);
 		fields[1] = (struct http_pair){"authorization", auth};
 	}
-	if (http_client_send(r->client, &req, &cbs, r, &e) < 0)
+	rc = http_client_send(r->client, &req, &cbs, r, &e);
+	OPENSSL_cleanse(auth, sizeof(auth));
+	if (rc < 0)
 		request_fail(r, e.text);
 }
 
@@ -233,6 +257,7 @@ void
 clu_requests_free(struct clu *clu)
 {
 	LIST_FOR_EACH_SAFE (node, &clu->requests)
-		request_free(LIST_ENTRY(node, struct request, node));
+		request_fail(
+		    LIST_ENTRY(node, struct request, node), "the daemon stops");
 	clu_requests_forget_idle(clu);
 }

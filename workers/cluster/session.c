@@ -117,13 +117,14 @@ clu_on_anchor(void *worker, struct ipc_in *in, struct err *e)
 	} else if (m->open && s->anchor == NULL) {
 		struct ipc_anchor_state down = {.code = 502};
 
-		s->anchor =
-		    clu_child_new(s, 0, true, (struct span){NULL, 0}, &why);
+		s->anchor = clu_child_new(s, 0, true, &why);
 		if (s->anchor != NULL)
 			return 0;
 		down.message = why.text;
 		return ipc_send(in->peer, IPC_ANCHOR_STATE, 0, s->handle, 0,
 		    &down, NULL, 0);
+	} else if (m->open) {
+		clu_anchor_tell_up(s->anchor); /* asked again */
 	}
 	return 0;
 }
@@ -147,19 +148,24 @@ clu_on_stream_open(void *worker, struct ipc_in *in, struct err *e)
 	    ipc_peer_role(in->peer) == IPC_SF ? ROUTE_STATEFUL : ROUTE_TRAFFIC;
 	struct clu_child *c;
 	struct err why;
+	bool fresh;
 
 	(void)e;
 	if (s == NULL)
 		return stream_refuse(in, 404, "the session is not known here");
 	/* Both paths of one client socket carry the same number. */
 	c = clu_child_find(s, in->header.stream);
-	if (c == NULL)
-		c = clu_child_new(s, in->header.stream, false,
-		    path == ROUTE_TRAFFIC ? m->params : (struct span){NULL, 0},
-		    &why);
+	fresh = c == NULL;
+	if (fresh)
+		c = clu_child_new(s, in->header.stream, false, &why);
 	if (c == NULL)
 		return stream_refuse(in, 502, why.text);
-	if (clu_child_join(c, path, in->peer, &why) < 0)
+	if (clu_child_join(c, path, in->peer,
+		path == ROUTE_TRAFFIC ? m->params : (struct span){NULL, 0},
+		&why) < 0) {
+		if (fresh) /* nobody would ever end it */
+			clu_child_free(c, 500, why.text);
 		return stream_refuse(in, 500, why.text);
+	}
 	return 0;
 }
