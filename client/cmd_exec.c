@@ -339,7 +339,7 @@ cli_cmd_exec(int argc, char **argv)
 	if (cli_exec_options(&x, argc, argv, &code) == 0)
 		code = exec_main(&x);
 	cli_clusters_free(&x.clusters);
-	cli_session_free(&x.session);
+	cli_target_leave(&x.common.api, &x.session);
 	cli_traffic_free(&x.traffic);
 	cli_child_deinit(&x.child);
 	cli_env_free(&x.env);

@@ -266,7 +266,7 @@ cli_cmd_port_forward(int argc, char **argv)
 			code = pf_main(&p);
 	}
 	cli_clusters_free(&p.clusters);
-	cli_session_free(&p.session);
+	cli_target_leave(&p.common.api, &p.session);
 	cli_traffic_free(&p.traffic);
 	cli_child_deinit(&p.signals);
 	cli_common_close(&p.common);

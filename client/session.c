@@ -365,6 +365,12 @@ cli_session_hold(struct cli_session *s, bool hold)
 		ws_resume(s->ws);
 }
 
+bool
+cli_session_is_up(const struct cli_session *s)
+{
+	return s->up;
+}
+
 uint64_t
 cli_session_id(const struct cli_session *s)
 {

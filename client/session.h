@@ -67,6 +67,7 @@ int cli_session_ask(struct cli_session *s, enum cli_queue q,
 bool cli_session_full(const struct cli_session *s);
 /* Nothing is read from the operator while anybody holds. Counted. */
 void cli_session_hold(struct cli_session *s, bool hold);
+bool cli_session_is_up(const struct cli_session *s);
 uint64_t cli_session_id(const struct cli_session *s);
 /* A release version as PM_VER, settled on this connection. */
 uint32_t cli_session_version(const struct cli_session *s);

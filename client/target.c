@@ -12,6 +12,8 @@
 #include "lib/json.h"
 #include "lib/str.h"
 
+enum { LEAVE_MS = 2000 };
+
 static const char *const kinds[] = {"deployment", "deploy", "pod", "rollout",
     "job", "cronjob", "statefulset", "service", "replicaset"};
 
@@ -103,4 +105,64 @@ cli_target_connect(struct cli_api *api, const struct cli_target *t,
 	buf_free(&alias);
 	buf_free(&query);
 	return s;
+}
+
+struct leaving {
+	struct cli_call *call;
+	bool done;
+};
+
+static void
+leave_done(void *arg, cJSON *answer, const struct err *e)
+{
+	struct leaving *l = arg;
+
+	(void)e; /* its TTL ends it then */
+	cJSON_Delete(answer);
+	l->call = NULL;
+	l->done = true;
+}
+
+static void
+leave_late(void *arg)
+{
+	((struct leaving *)arg)->done = true;
+}
+
+static void
+leave(struct cli_api *api, uint64_t id)
+{
+	struct leaving l = {0};
+	struct ev_timer *late = ev_timer_new(api->loop, leave_late, &l);
+	cJSON *body = cJSON_CreateObject();
+	char path[128];
+	struct err e;
+
+	str_fmt(path, sizeof(path), CLI_API_GROUP "/sessions/%llX",
+	    (unsigned long long)id);
+	if (late != NULL) {
+		ev_timer_set(late, LEAVE_MS);
+		l.call = cli_call_start(
+		    api, "DELETE", path, body, leave_done, &l, &e);
+	}
+	while (l.call != NULL && !l.done)
+		ev_loop_turn(api->loop, true);
+	cli_call_cancel(&l.call);
+	ev_timer_free(&late);
+	cJSON_Delete(body);
+}
+
+void
+cli_target_leave(struct cli_api *api, struct cli_session **s)
+{
+	uint64_t id;
+	bool up;
+
+	if (*s == NULL)
+		return;
+	up = cli_session_is_up(*s);
+	id = cli_session_id(*s);
+	cli_session_free(s);
+	if (up)
+		leave(api, id);
 }

@@ -28,5 +28,11 @@ struct cli_session;
 struct cli_session *cli_target_connect(struct cli_api *api,
     const struct cli_target *t, const struct cli_session_ops *ops, void *arg,
     bool reconnect, struct err *e);
+/*
+ * Ends the session as it ends the command: frees *s and, when it was still up,
+ * tells the operator that it will not come back, which would else keep it for
+ * its TTL. Best effort, at most 2 s.
+ */
+void cli_target_leave(struct cli_api *api, struct cli_session **s);
 
 #endif
