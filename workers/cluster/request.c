@@ -39,8 +39,8 @@ clu_escape(char *out, size_t cap, const char *text)
 		if (strchr(plain, *p) != NULL)
 			out[n++] = *p;
 		else
-			n += (size_t)sprintf(
-			    out + n, "%%%02X", (unsigned char)*p);
+			n += (size_t)snprintf(
+			    out + n, cap - n, "%%%02X", (unsigned char)*p);
 	}
 	out[n] = '\0';
 	return 0;
