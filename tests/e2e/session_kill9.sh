@@ -32,7 +32,7 @@ no_tables() {
 }
 
 layout hub 2 1
-start_exec exec dev -t deployment/shop --steal 8080:18301 -- python3 lab/local.py 18301
+start_exec exec dev -t deployment/shop --steal 8080:$((PORTS + 1)) -- python3 lab/local.py $((PORTS + 1))
 check "the session serves" all_answer local 30
 for role in frontend stateful secrets connector own "cluster 0"; do
 	check "hub: $role is restarted" kill_worker hub "$role"

@@ -8,7 +8,7 @@ TEST=session_layouts
 
 sees_default() {
 	local seen
-	seen=$(curl -s --max-time 10 "http://127.0.0.1:18${1}/inspect")
+	seen=$(curl -s --max-time 10 "http://127.0.0.1:$((PORTS + 1))/inspect")
 	echo "$seen"
 	grep -q "\"variable\": \"$DEFAULT\"" <<<"$seen" &&
 		grep -q "\"file\": \"shop of $DEFAULT," <<<"$seen" &&
@@ -16,27 +16,25 @@ sees_default() {
 		grep -q "\"stock\": \"$DEFAULT\"" <<<"$seen"
 }
 
-run_layout() { # run_layout KIND N REPLICAS NUMBER
+run_layout() { # run_layout KIND N REPLICAS
 	local name="$1 N=$2 replicas=$3"
 	layout "$1" "$2" "$3"
-	start_exec exec dev -t deployment/shop --steal "8080:18$4" \
-		--forward "19$4:stock.internal:9000" --file "/mnt/shop.conf:$LAB_DIR/files/shop.conf" \
+	start_exec exec dev -t deployment/shop --steal "8080:$((PORTS + 1))" \
+		--forward "$((PORTS + 2)):stock.internal:9000" --file "/mnt/shop.conf:$LAB_DIR/files/shop.conf" \
 		--resolve stock.internal:STOCK_ADDRESS -- \
-		env "STOCK_PORT=19$4" "SHOP_FILE=$LAB_DIR/files/shop.conf" python3 lab/local.py "18$4"
+		env "STOCK_PORT=$((PORTS + 2))" "SHOP_FILE=$LAB_DIR/files/shop.conf" python3 lab/local.py "$((PORTS + 1))"
 	check "$name: every replica of every cluster is answered by the local program" all_answer local 30
-	check "$name: it sees the default cluster alone" sees_default "$4"
+	check "$name: it sees the default cluster alone" sees_default
 	lab_stop exec
 	check "$name: afterwards the replicas answer for themselves" all_answer replica
 	again
 }
 
-number=100
 for n in 1 2 3; do
 	for replicas in 1 2; do
 		for kind in all remote hub; do
 			[ "$kind" != remote ] || [ "$n" -ge 2 ] || continue
-			run_layout "$kind" "$n" "$replicas" "$number"
-			number=$((number + 1))
+			run_layout "$kind" "$n" "$replicas"
 		done
 	done
 done

@@ -24,25 +24,25 @@ gone() { ! lab_alive "$1"; }
 
 layout hub 1 1
 check "a second port of the replica answers" second_port
-start_exec one dev -t deployment/shop --steal 8080:18201 -- python3 lab/local.py 18201
-start_exec two dev2 -t deployment/shop --steal 8081:18202 -- python3 lab/local.py 18202
-check "user one's program answers 8080" lab_wait 20 by_port 8080 18201
-check "user two's program answers 8081" lab_wait 20 by_port 8081 18202
+start_exec one dev -t deployment/shop --steal 8080:$((PORTS + 1)) -- python3 lab/local.py $((PORTS + 1))
+start_exec two dev2 -t deployment/shop --steal 8081:$((PORTS + 2)) -- python3 lab/local.py $((PORTS + 2))
+check "user one's program answers 8080" lab_wait 20 by_port 8080 $((PORTS + 1))
+check "user two's program answers 8081" lab_wait 20 by_port 8081 $((PORTS + 2))
 check "both are listed" bash -c "[ \"\$(KUBECONFIG=$LAB_DIR/files/dev.kubeconfig HOME=$LAB_DIR/files/home-dev $LAB_BIN/tributary session list | grep -c deployment/shop)\" = 2 ]"
 
-start_exec three dev2 -t deployment/shop --steal 8080:18203 -- python3 lab/local.py 18203
+start_exec three dev2 -t deployment/shop --steal 8080:$((PORTS + 3)) -- python3 lab/local.py $((PORTS + 3))
 check "a second steal of 8080 is refused (abort)" lab_wait 20 gone three
 check "and says so" said three 'port 8080 is stolen'
-check "user one keeps 8080" by_port 8080 18201
+check "user one keeps 8080" by_port 8080 $((PORTS + 1))
 
-start_exec four dev2 -t deployment/shop --steal 8080:18204 --on-concurrent-steal override -- python3 lab/local.py 18204
-check "override takes 8080 over" lab_wait 20 by_port 8080 18204
+start_exec four dev2 -t deployment/shop --steal 8080:$((PORTS + 4)) --on-concurrent-steal override -- python3 lab/local.py $((PORTS + 4))
+check "override takes 8080 over" lab_wait 20 by_port 8080 $((PORTS + 4))
 check "user one's session is ended" lab_wait 20 gone one
-check "and its program with it" bash -c '! curl -s --max-time 1 http://127.0.0.1:18201/'
-check "user two's other session goes on" by_port 8081 18202
+check "and its program with it" bash -c "! curl -s --max-time 1 http://127.0.0.1:$((PORTS + 1))/"
+check "user two's other session goes on" by_port 8081 $((PORTS + 2))
 
-start_exec five dev -t deployment/shop --steal 8080:18205 --on-concurrent-steal continue -- python3 lab/local.py 18205
-check "continue: the newest gets 8080" lab_wait 20 by_port 8080 18205
+start_exec five dev -t deployment/shop --steal 8080:$((PORTS + 5)) --on-concurrent-steal continue -- python3 lab/local.py $((PORTS + 5))
+check "continue: the newest gets 8080" lab_wait 20 by_port 8080 $((PORTS + 5))
 check "and the older session goes on" lab_alive four
 lab_stop five
 lab_stop four

@@ -11,6 +11,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 : "${BIN:=$here/build/release}"
 export LAB=${LAB:-t$(($$ % 10000))} LAB_NET=${LAB_NET:-10.$((100 + $$ % 100))}
 export LAB_DIR=/run/tributary-test-$$ LAB_SRC=$here LAB_BIN=$BIN
+# Local ports of this test: two runs at a time do not meet.
+PORTS=$((21000 + $$ % 900 * 10))
 cd "$here" || exit 1
 . lab/lib.sh
 if [ "$(id -u)" != 0 ]; then
