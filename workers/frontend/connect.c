@@ -117,6 +117,15 @@ check_child(struct fe_connect *c, struct fe_request *r)
 	return false;
 }
 
+/* Standard base64, and nothing that a record or a header could not hold. */
+static bool
+is_base64(const char *s)
+{
+	return s[strspn(s,
+		   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+		   "0123456789+/=")] == '\0';
+}
+
 static bool
 check_client_der(struct fe_connect *c, struct fe_request *r)
 {
@@ -124,8 +133,15 @@ check_client_der(struct fe_connect *c, struct fe_request *r)
 	struct xc_identity id;
 	struct err e;
 
-	if (c->id.peer == FE_PRIMARY)
-		return true; /* design §6: a member does not verify it */
+	if (c->id.peer == FE_PRIMARY) {
+		/* design §6: a member does not verify it */
+		der = http_get(r->head, "x-client-der");
+		if (der == NULL || is_base64(der))
+			return true;
+		http_respond_status(r->conn->http, STATUS_BAD_REQUEST,
+		    "the x-client-der header is not base64");
+		return false;
+	}
 	if (http_get_single(r->head, "x-client-der", &der, &e) < 0 ||
 	    der == NULL || ca == NULL) {
 		http_respond_status(r->conn->http, STATUS_UNAUTHORIZED,
@@ -331,10 +347,49 @@ connect_answer(void *owner, uint16_t type, const void *m, uint32_t session)
 	return false;
 }
 
+/* What a client says of itself: shown, stored and sent on, never believed. */
+struct connect_texts {
+	char name[256], hostname[256], version[64];
+	char traceparent[256], baggage[8193];
+};
+
+/*
+ * Copies a header as text that may stand in JSON and in a header again: one
+ * odd name would break the list of sessions for everybody. cut: a long one is
+ * shortened, else left out.
+ */
+static void
+header_text(const struct http_head *h, const char *name, char *out, size_t cap,
+    bool cut)
+{
+	const char *v = http_get(h, name);
+	size_t n = v == NULL ? 0 : strlen(v);
+
+	if (n >= cap)
+		n = cut ? cap - 1 : 0;
+	for (size_t i = 0; i < n; i++)
+		out[i] = v[i] >= ' ' && v[i] < 0x7f ? v[i] : '?';
+	out[n] = '\0';
+}
+
+static void
+connect_texts(const struct http_head *h, struct connect_texts *t)
+{
+	header_text(h, "x-client-name", t->name, sizeof(t->name), true);
+	header_text(
+	    h, "x-client-hostname", t->hostname, sizeof(t->hostname), true);
+	header_text(
+	    h, "x-mirrord-cli-version", t->version, sizeof(t->version), true);
+	header_text(
+	    h, "traceparent", t->traceparent, sizeof(t->traceparent), false);
+	header_text(h, "baggage", t->baggage, sizeof(t->baggage), false);
+}
+
 static void
 connect_ask(struct fe_connect *c, struct fe_request *r)
 {
 	const struct http_head *h = r->head;
+	struct connect_texts text;
 	const char *child = http_get(h, "x-mirrord-mc-session");
 	struct ipc_session_open m = {
 	    .session_id = c->session_id,
@@ -346,15 +401,16 @@ connect_ask(struct fe_connect *c, struct fe_request *r)
 	    .target = r->name,
 	    .child = c->id.peer == FE_PRIMARY ? child : NULL,
 	    .params = {(const uint8_t *)c->query, strlen(c->query)},
-	    .client_name = http_get(h, "x-client-name"),
-	    .client_hostname = http_get(h, "x-client-hostname"),
-	    .cli_version = http_get(h, "x-mirrord-cli-version"),
+	    .client_name = text.name,
+	    .client_hostname = text.hostname,
+	    .cli_version = text.version,
 	    .client_der = http_get(h, "x-client-der"),
-	    .traceparent = http_get(h, "traceparent"),
-	    .baggage = http_get(h, "baggage"),
+	    .traceparent = text.traceparent,
+	    .baggage = text.baggage,
 	};
 	struct ipc_peer *own = worker_peer(c->fe->w, IPC_OWN, 0);
 
+	connect_texts(h, &text);
 	c->conn->call =
 	    fe_call_new(c->fe, IPC_OWN, IPC_SESSION_CANCEL, c, connect_answer);
 	if (c->conn->call == NULL) {
