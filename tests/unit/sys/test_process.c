@@ -360,12 +360,12 @@ test_notify(void **state)
 static void
 test_notify_bad(void **state)
 {
-	static const char *const bad[] = {"relative", "/no/such/socket",
-	    "/0123456789012345678901234567890123456789012345678901234567890"
-	    "1234567890123456789012345678901234567890123456789012345678"};
+	static char too_long[120] = "/";
+	const char *const bad[] = {"relative", "/no/such/socket", too_long};
 	struct sys_notify n;
 	struct err e;
 
+	memset(too_long + 1, '0', sizeof(too_long) - 2);
 	(void)state;
 	for (size_t i = 0; i < N_OF(bad); i++) {
 		setenv("NOTIFY_SOCKET", bad[i], 1);
