@@ -77,6 +77,29 @@ sup_listen_parse(
 	return 0;
 }
 
+/*
+ * Accepted connections inherit these: a peer whose host is gone (a laptop
+ * that sleeps, a primary without power) is found out within half a minute,
+ * and its sessions can run out. No worker needs setsockopt for it.
+ */
+static void
+keep_alive(int fd)
+{
+	const struct {
+		int level, name, value;
+	} opt[] = {
+	    {SOL_SOCKET, SO_KEEPALIVE, 1},
+	    {IPPROTO_TCP, TCP_KEEPIDLE, 15},
+	    {IPPROTO_TCP, TCP_KEEPINTVL, 5},
+	    {IPPROTO_TCP, TCP_KEEPCNT, 3},
+	    {IPPROTO_TCP, TCP_USER_TIMEOUT, 30000},
+	};
+
+	for (size_t i = 0; i < sizeof(opt) / sizeof(opt[0]); i++)
+		setsockopt(fd, opt[i].level, opt[i].name, &opt[i].value,
+		    sizeof(opt[i].value));
+}
+
 static int
 https_open(const char *text, struct err *e)
 {
@@ -93,6 +116,7 @@ https_open(const char *text, struct err *e)
 		return err_sys(e, errno, "cannot make a socket");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	keep_alive(fd);
 	if (sa.ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
 	if (bind(fd, (struct sockaddr *)&sa, len) < 0 ||
