@@ -187,6 +187,19 @@ def journal(c):
     daemon.stop()
 
 
+def trap(c):
+    """For developers: the call is named, through the worker's stderr, and kills all the same."""
+    daemon = d.Daemon(args=["--sandbox-trap"]).start()
+    try:
+        pid = daemon.wait_workers(7)["stateful 0"]
+        d.make_call(pid, 41, (16, 3, 0))  # a netlink socket
+        c.ok("trap: the call is named", d.until(
+            lambda: daemon.logged(f"stateful[{pid}]: stderr: sandbox: the call socket (41) with 0x10, 0x3, 0")))
+        c.ok("trap: it kills", d.until(lambda: daemon.logged(f"stateful[{pid}] died: it made a call")))
+    finally:
+        daemon.stop(keep_log=c.failed > 0)
+
+
 def main():
     d.need_root("daemon_signals")
     c = d.Checks("daemon_signals")
@@ -198,6 +211,7 @@ def main():
     background(c)
     without_root(c)
     journal(c)
+    trap(c)
     c.finish()
 
 
