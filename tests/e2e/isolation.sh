@@ -2,6 +2,7 @@
 # What each worker is and holds while a session runs over three clusters: a
 # primary with workloads of its own, a member it reaches by certificate, one it
 # reaches by bearer token. tests/lib/isolation.py says what is looked at.
+# not-asan: a sanitizer keeps /proc in a worker's root and a file to report to
 TEST=isolation
 # shellcheck source=tests/lib/lab.sh
 . "$(dirname "$0")/../lib/lab.sh"

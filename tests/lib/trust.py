@@ -5,10 +5,12 @@ URLs, FILES the directory of credentials (CLUSTER-USER), STATE that of the
 daemons' keys, TRIBUTARY the client, CONTROL_hub and CONTROL_east the control
 sockets.
 """
+import atexit
 import base64
 import json
 import os
 import re
+import shutil
 import ssl
 import subprocess
 import sys
@@ -22,6 +24,7 @@ ENV = os.environ
 R = api.Results()
 check = R.check
 WORK = tempfile.mkdtemp(prefix="trust-")
+atexit.register(shutil.rmtree, WORK, ignore_errors=True)
 
 
 def cred(cluster, user):
