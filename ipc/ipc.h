@@ -165,6 +165,8 @@ size_t ipc_peer_queued_bytes(const struct ipc_peer *peer);
  * (else the loop does it). 0 all is written, 1 some is left, negative: lost.
  */
 int ipc_peer_flush(struct ipc_peer *peer);
+/* In on_gone: it ended because what it sent breaks the contract. */
+bool ipc_peer_broke(const struct ipc_peer *peer);
 /* End the peer from inside a callback; on_gone runs from the loop. */
 void ipc_peer_end(struct ipc_peer *peer, const char *why);
 

@@ -76,6 +76,12 @@ ipc_peer_end(struct ipc_peer *peer, const char *why)
 	peer_end(peer, &e);
 }
 
+bool
+ipc_peer_broke(const struct ipc_peer *peer)
+{
+	return peer->broke;
+}
+
 /* What a frame's header alone can break. */
 static int
 header_check(struct ipc_peer *p, enum ipc_socket socket,
@@ -215,8 +221,10 @@ socket_read(struct ipc_peer *p, enum ipc_socket socket, bool last)
 		total += got;
 		if (rc > 0)
 			rc = frames_handle(p, socket, &e);
-		if (rc < 0)
+		if (rc < 0) {
+			p->broke |= e.code != ERR_CLOSED && !p->ended;
 			peer_end(p, &e);
+		}
 		if (!last && got < IPC_PIPE_CHUNK_BYTES)
 			return;
 	}

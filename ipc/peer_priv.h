@@ -22,6 +22,7 @@ struct ipc_peer {
 	unsigned busy;      /* inside callbacks: do not free */
 	bool ended;         /* no frame is read or sent any more */
 	bool gone_told;     /* on_gone was called */
+	bool broke;         /* what it sent breaks the contract */
 	bool freed;         /* free when busy falls to 0 */
 	struct err why;
 };

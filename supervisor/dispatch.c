@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "lib/clock.h"
 #include "supervisor/agents.h"
 #include "supervisor/sup.h"
 
@@ -63,6 +64,35 @@ sup_on_agent_stop(void *arg, struct ipc_in *in, struct err *e)
 
 	(void)e;
 	sup_agent_stop(s->agents, m->agent);
+	return 0;
+}
+
+/*
+ * One worker says that another broke the contract. Both are known by their
+ * sockets; who is right is not known, so the accused is ended and one that
+ * accuses again and again is ended too.
+ */
+static int
+sup_on_accuse(void *arg, struct ipc_in *in, struct err *e)
+{
+	const struct ipc_accuse *m = in->payload;
+	struct sup_worker *from = ipc_peer_data(in->peer), *w;
+	struct sup *s = arg;
+
+	if (m->role == IPC_SUP || m->role >= IPC_N_ROLES)
+		return err_set(e, ERR_INVALID, "ACCUSE of nobody");
+	if (clock_mono_ms() - from->accused_ms > SUP_ACCUSE_WINDOW_MS) {
+		from->accused_ms = clock_mono_ms();
+		from->accusations = 0;
+	}
+	if (++from->accusations > SUP_ACCUSE_MAX)
+		return err_set(e, ERR_INVALID, "it accuses too many others");
+	w = sup_worker_find(s, (enum ipc_role)m->role, m->index);
+	if (w == NULL || w == from || w->state != SUP_UP)
+		return 0; /* it is ending already */
+	log_error("%s[%d] broke the contract with %s: %s", sup_worker_label(w),
+	    (int)w->pid, ipc_role_name(from->role), m->text);
+	sup_worker_kill(w, m->text);
 	return 0;
 }
 

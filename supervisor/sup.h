@@ -55,6 +55,8 @@ enum sup_worker_state {
 	SUP_ENDING, /* DRAIN sent or killed; exit is awaited */
 };
 
+enum { SUP_ACCUSE_MAX = 3, SUP_ACCUSE_WINDOW_MS = 60000 };
+
 struct sup_worker {
 	struct list link;
 	struct sup *sup;
@@ -70,6 +72,8 @@ struct sup_worker {
 	unsigned backoff_ms;
 	uint64_t alive_sent; /* number of the last ALIVE */
 	uint64_t alive_seen;
+	uint64_t accused_ms; /* since when accusations are counted */
+	unsigned accusations;
 	int stderr_fd;
 	struct ev_io *stderr_io;
 	struct buf stderr_text;

@@ -119,6 +119,20 @@ worker_allow_dir(struct worker *w, int fd, unsigned rights, struct err *e)
 
 /* ---- the shared handlers ---- */
 
+/* A peer whose frames break the contract is the supervisor's to end. */
+static void
+worker_accuse(struct worker *w, const struct ipc_peer *peer, const char *why)
+{
+	struct ipc_accuse m = {.role = (uint8_t)ipc_peer_role(peer),
+	    .index = ipc_peer_index(peer),
+	    .text = why};
+
+	log_error("%s %u broke the contract: %s",
+	    ipc_role_name(ipc_peer_role(peer)), ipc_peer_index(peer), why);
+	if (w->sup != NULL)
+		ipc_send(w->sup, IPC_ACCUSE, 0, 0, 0, &m, NULL, 0);
+}
+
 void
 worker_on_gone(void *worker, struct ipc_peer *peer, const char *why)
 {
@@ -137,6 +151,8 @@ worker_on_gone(void *worker, struct ipc_peer *peer, const char *why)
 		return;
 	list_remove(&n->link);
 	free(n);
+	if (ipc_peer_broke(peer))
+		worker_accuse(w, peer, why);
 	log_debug("detached role=%s index=%u why=%s",
 	    ipc_role_name(ipc_peer_role(peer)), ipc_peer_index(peer), why);
 	if (w->ops->on_detach != NULL)

@@ -204,6 +204,27 @@ rig_attach(struct rig *r, enum ipc_role role, uint32_t index, const char *name)
 	return p;
 }
 
+int
+rig_attach_raw(
+    struct rig *r, enum ipc_role role, uint32_t index, const char *name)
+{
+	struct ipc_attach m = {
+	    .role = (uint8_t)role, .index = index, .name = name};
+	int data[2], ctrl[2], fds[2];
+	struct ipc_in in = {.payload = &m, .fds = fds, .n_fds = 2};
+	struct err e;
+
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, data), 0);
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ctrl), 0);
+	fds[0] = data[1];
+	fds[1] = ctrl[1];
+	assert_int_equal(worker_on_attach(&r->w, &in, &e), 0);
+	r->raw_ctrl = ctrl[0]; /* open until the end: no end of file */
+	return data[0];
+}
+
 void
 rig_detach(struct rig_peer *p)
 {

@@ -30,12 +30,16 @@ struct rig_peer {
 struct rig {
 	struct worker w;
 	struct list peers;
+	int raw_ctrl; /* of rig_attach_raw, or 0 */
 };
 
 /* config: JSON text. Runs prepare and start, without identity or filter. */
 void rig_init(struct rig *r, const struct worker_ops *ops, const char *config);
 void rig_deinit(struct rig *r);
 struct rig_peer *rig_attach(
+    struct rig *r, enum ipc_role role, uint32_t index, const char *name);
+/* A peer that the test writes bytes for itself: its data socket. Close it. */
+int rig_attach_raw(
     struct rig *r, enum ipc_role role, uint32_t index, const char *name);
 void rig_detach(struct rig_peer *p); /* as if its process had died */
 void rig_send(struct rig_peer *p, enum ipc_type type, uint16_t flags,

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "ipc/stream.h"
 #include "tests/unit/workers/rig.h"
@@ -360,6 +361,61 @@ the_same_stream_twice_is_refused(void **state)
 	rig_deinit(&t.r);
 }
 
+/* Every rule of a frame that one worker can break towards another. */
+static void
+a_broken_frame_is_reported_to_the_supervisor(void **state)
+{
+	static const struct {
+		const char *what;
+		uint8_t frame[24];
+		size_t n;
+	} rows[] = {
+	    {"unknown type", {0xff, 0x7f}, 16},
+	    {"a length over the type's limit",
+		{0x03, 0x07, 0, 0, 0xff, 0xff, 0xff, 0x7f}, 16},
+	    {"nobody may send it: GRANT of a frontend", {0x01, 0x06}, 16},
+	    {"trailing bytes", {0x03, 0x06, 0, 0, 8}, 24},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		struct rig_peer *sup;
+		struct rig_msg *m;
+		struct rig r;
+		int fd;
+
+		rig_init(&r, &sf_ops, "{}");
+		sup = rig_attach(&r, IPC_SUP, 0, "");
+		fd = rig_attach_raw(&r, IPC_FE, 4, "");
+		assert_int_equal(
+		    write(fd, rows[i].frame, rows[i].n), rows[i].n);
+		m = rig_expect(sup, IPC_ACCUSE);
+		assert_non_null(strstr(m->text, "index=4"));
+		rig_msg_free(&m);
+		close(fd);
+		close(r.raw_ctrl);
+		rig_deinit(&r);
+	}
+}
+
+static void
+a_peer_that_just_leaves_is_not_accused(void **state)
+{
+	struct rig_peer *sup;
+	struct rig r;
+	int fd;
+
+	(void)state;
+	rig_init(&r, &sf_ops, "{}");
+	sup = rig_attach(&r, IPC_SUP, 0, "");
+	fd = rig_attach_raw(&r, IPC_FE, 4, "");
+	close(fd);
+	close(r.raw_ctrl);
+	rig_settle(&r);
+	assert_int_equal(rig_count(sup, IPC_ACCUSE), 0);
+	rig_deinit(&r);
+}
+
 int
 main(void)
 {
@@ -371,6 +427,8 @@ main(void)
 	    cmocka_unit_test(refuses_a_stream_it_has_no_grant_for),
 	    cmocka_unit_test(refuses_while_the_cluster_worker_is_away),
 	    cmocka_unit_test(revoke_ends_all_flows),
+	    cmocka_unit_test(a_broken_frame_is_reported_to_the_supervisor),
+	    cmocka_unit_test(a_peer_that_just_leaves_is_not_accused),
 	    cmocka_unit_test(a_side_that_left_is_sent_nothing),
 	    cmocka_unit_test(an_early_loss_follows_the_open),
 	    cmocka_unit_test(a_lost_controller_takes_its_sessions_along),
