@@ -338,6 +338,168 @@ a_slow_agent_stops_the_client(void **state)
 	st_deinit(&s);
 }
 
+enum { BIG = 150000 };
+
+/* A GetEnvVarsResponse of BIG bytes from the agent, as its socket takes it. */
+static void
+agent_writes_big(struct st *s, const uint8_t *msg, size_t n, size_t *done)
+{
+	ssize_t w = write(s->agent[0], msg + *done, n - *done);
+	if (w > 0)
+		*done += (size_t)w;
+	rig_settle(&s->t.r);
+}
+
+static void
+large_answer_in_pieces(void **state)
+{
+	static uint8_t msg[BIG + 10] = {8, 0, 1, 1, 'A', 0xfc};
+	struct ipc_stream_credit credit = {.bytes = 30000};
+	uint32_t len = BIG;
+	struct st s;
+	struct buf got;
+	size_t written = 0;
+	bool last = false;
+	(void)state;
+	st_init(&s);
+	negotiate(&s);
+	memcpy(msg + 6, &len, 4);
+	memset(msg + 10, 'x', BIG);
+	buf_init(&got, 0);
+	for (int i = 0; i < 100 && !last; i++) {
+		agent_writes_big(&s, msg, sizeof(msg), &written);
+		size_t before = got.len;
+		while (rig_count(s.t.sf, IPC_STREAM_DATA) > 0) {
+			struct rig_msg *m = rig_expect(s.t.sf, IPC_STREAM_DATA);
+			assert_int_equal(
+			    (m->header.flags & FIRST) != 0, got.len == 0);
+			assert_false(last);
+			last = (m->header.flags & LAST) != 0;
+			assert_int_equal(
+			    buf_append(&got, buf_data(&m->data), m->data.len),
+			    0);
+			rig_msg_free(&m);
+		}
+		/* never more than was granted */
+		assert_true(got.len - before <= (i == 0 ? 34000 : 30000));
+		rig_send(
+		    s.t.sf, IPC_STREAM_CREDIT, 0, s.handle, STREAM, &credit);
+	}
+	assert_true(last);
+	assert_int_equal(got.len, sizeof(msg));
+	assert_memory_equal(buf_data(&got), msg, sizeof(msg));
+	buf_free(&got);
+	st_deinit(&s);
+}
+
+static void
+large_request_in_pieces(void **state)
+{
+	static uint8_t msg[BIG + 8] = {5, 5, 1, 0xfc};
+	static uint8_t got[sizeof(msg)];
+	uint32_t len = BIG;
+	struct st s;
+	size_t credit = IPC_WINDOW_FLOOR_BYTES, sent = 0, n = 0;
+	(void)state;
+	st_init(&s);
+	negotiate(&s);
+	memcpy(msg + 4, &len, 4);
+	memset(msg + 8, 'y', BIG);
+	for (int i = 0; i < 1000 && n < sizeof(msg); i++) {
+		credit += credits(&s);
+		size_t piece = credit < 7000 ? credit : 7000;
+		if (piece > sizeof(msg) - sent)
+			piece = sizeof(msg) - sent;
+		if (piece > 0) {
+			struct ipc_stream_data d = {
+			    .data = {msg + sent, piece}};
+			rig_send(s.t.sf, IPC_STREAM_DATA,
+			    (uint16_t)((sent == 0 ? FIRST : 0) |
+				       (sent + piece == sizeof(msg) ? LAST
+								    : 0)),
+			    s.handle, STREAM, &d);
+			sent += piece;
+			credit -= piece;
+		}
+		rig_settle(&s.t.r);
+		ssize_t r = read(s.agent[0], got + n, sizeof(got) - n);
+		n += r > 0 ? (size_t)r : 0;
+	}
+	assert_int_equal(n, sizeof(msg));
+	assert_memory_equal(got, msg, sizeof(msg));
+	assert_true(agent_is_quiet(&s, 1));
+	st_deinit(&s);
+}
+
+static void
+cut_off_in_a_message(void **state)
+{
+	struct st s;
+	(void)state;
+	st_init(&s);
+	negotiate(&s);
+	/* half a message, then the end: given up, the rest serves */
+	agent_writes(&s, 1, "0b06312e");
+	close(s.agent[1]);
+	s.agent[1] = dup(s.agent[0]);
+	rig_settle(&s.t.r);
+	assert_int_equal(rig_count(s.t.fe, IPC_STREAM_DATA), 0);
+	send_hex(s.t.sf, s.handle, STREAM, ENV, FIRST | LAST);
+	agent_reads(&s, 0, ENV);
+	st_deinit(&s);
+}
+
+static void
+client_sends_nonsense(void **state)
+{
+	struct st s;
+	(void)state;
+	st_init(&s);
+	send_hex(s.t.fe, s.handle, STREAM, "ffffffff", FIRST | LAST);
+	struct rig_msg *m = rig_expect(s.t.fe, IPC_STREAM_RESET);
+	rig_msg_free(&m);
+	assert_true(agent_sees_end(&s, 0));
+	assert_true(agent_sees_end(&s, 1));
+	assert_true(
+	    list_empty(&own_session_by_handle(own_rig_own(&s.t), s.handle)
+			    ->local->streams));
+	st_deinit(&s);
+}
+
+static void
+frontend_dies(void **state)
+{
+	struct st s;
+	(void)state;
+	st_init(&s);
+	negotiate(&s);
+	rig_detach(s.t.fe);
+	assert_true(agent_sees_end(&s, 0));
+	assert_true(agent_sees_end(&s, 1));
+	st_deinit(&s);
+}
+
+static void
+session_ends_its_streams(void **state)
+{
+	struct st s;
+	(void)state;
+	st_init(&s);
+	negotiate(&s);
+	own_session_end(own_session_by_handle(own_rig_own(&s.t), s.handle),
+	    "Killed", "by the test");
+	struct rig_msg *m = rig_expect(s.t.fe, IPC_SESSION_END);
+	rig_msg_free(&m);
+	m = rig_expect(s.t.fe, IPC_STREAM_END);
+	rig_msg_free(&m);
+	assert_true(agent_sees_end(&s, 0));
+	open_path(s.t.fe, s.handle, STREAM + 1);
+	m = rig_expect(s.t.fe, IPC_STREAM_RESET);
+	assert_int_equal(own_rig_number(m, "code"), 404);
+	rig_msg_free(&m);
+	st_deinit(&s);
+}
+
 static void
 unknown_sessions_and_numbers(void **state)
 {
@@ -478,6 +640,12 @@ main(void)
 	    cmocka_unit_test(losing_another_replica_does_not),
 	    cmocka_unit_test(nonsense_of_an_agent),
 	    cmocka_unit_test(a_slow_agent_stops_the_client),
+	    cmocka_unit_test(large_answer_in_pieces),
+	    cmocka_unit_test(large_request_in_pieces),
+	    cmocka_unit_test(cut_off_in_a_message),
+	    cmocka_unit_test(client_sends_nonsense),
+	    cmocka_unit_test(frontend_dies),
+	    cmocka_unit_test(session_ends_its_streams),
 	    cmocka_unit_test(unknown_sessions_and_numbers),
 	    cmocka_unit_test(agent_is_stopped_when_idle_and_started_again),
 	    cmocka_unit_test(agent_exit_is_a_loss),
