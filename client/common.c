@@ -86,7 +86,7 @@ cli_options(struct cli_common *c, int argc, char **argv, const char *letters,
 {
 	int opt;
 
-	optind = 1;
+	optind = 0; /* not 1: it forgets all of an earlier line */
 	opterr = 0;
 	while ((opt = getopt_long(argc, argv, letters, options, NULL)) != -1) {
 		if (one_option(c, opt, argv[optind > 0 ? optind - 1 : 0], fn,
