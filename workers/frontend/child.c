@@ -25,8 +25,8 @@ enum {
 	FE_OUT_MAX_BYTES = 2 << 20, /* the largest assembled message and more */
 };
 
-static void
-child_rejoin_later(struct fe_child *c)
+void
+fe_child_rejoin_later(struct fe_child *c)
 {
 	uint16_t r = 0;
 	uint32_t jitter;
@@ -48,7 +48,7 @@ child_rejoin(void *arg)
 	if (c->socket->ended || c->path[ROUTE_TRAFFIC].stream != NULL)
 		return;
 	if (fe_child_open(c) < 0)
-		child_rejoin_later(c);
+		fe_child_rejoin_later(c);
 }
 
 bool
@@ -80,18 +80,20 @@ inlet_open(const struct fe_inlet *in)
 	       !route_child_held(k->route, in->child->slot, in->path);
 }
 
-/* Feeds a piece; how many of its bytes were taken, or negative. */
-static ssize_t
-inlet_feed(
-    struct fe_inlet *in, const uint8_t *p, size_t n, bool first, bool last)
+/* Feeds a piece; grants again what was taken of it. */
+static int
+inlet_feed(struct fe_inlet *in, const uint8_t *p, size_t n, bool first,
+    bool last, size_t *taken)
 {
-	size_t taken = 0;
 	int rc = route_feed_put(
-	    &in->feed, p, n, first, last, inlet_route, in, &taken);
+	    &in->feed, p, n, first, last, inlet_route, in, taken);
 
-	if (in->stream != NULL && taken > 0)
-		ipc_stream_consumed(in->stream, taken);
-	return rc < 0 ? rc : (ssize_t)taken;
+	if (in->stream != NULL && *taken > 0)
+		ipc_stream_consumed(in->stream, *taken);
+	/* The router may have failed it already; this does not hurt. */
+	if (rc < 0 && !route_is_dead(in->child->socket->route))
+		fe_child_lost(in->child, "what it sent is no message");
+	return rc;
 }
 
 bool
@@ -107,16 +109,16 @@ fe_inlet_pump(struct fe_inlet *in)
 	}
 	while (inlet_open(in) && !route_feed_waits(&in->feed) &&
 	       ipc_pieces_front(&in->queue, &bytes, &first, &last)) {
-		ssize_t taken = inlet_feed(in, bytes.p, bytes.n, first, last);
+		size_t taken = 0;
+		int rc = inlet_feed(in, bytes.p, bytes.n, first, last, &taken);
 
-		if (taken < 0)
-			return false; /* the router has failed this child */
-		if (taken > 0 || bytes.n == 0)
-			ipc_pieces_pop(&in->queue, (size_t)taken);
-		some = true;
-		if ((size_t)taken < bytes.n)
-			break;
-		if (last)
+		if (rc < 0)
+			return false;
+		if (rc == ROUTE_TAKEN || taken > 0) {
+			ipc_pieces_pop(&in->queue, taken);
+			some = true;
+		}
+		if (rc == ROUTE_LATER || last)
 			break; /* one message a turn: the others wait too */
 	}
 	return some;
@@ -127,15 +129,16 @@ inlet_piece(void *arg, const uint8_t *p, size_t n, bool first, bool last)
 {
 	struct fe_inlet *in = arg;
 	struct fe_socket *k = in->child->socket;
-	ssize_t taken = 0;
+	size_t taken = 0;
+	int rc = ROUTE_LATER;
 
 	if (k->ended || in->child->failed)
 		return;
 	if (ipc_pieces_empty(&in->queue) && inlet_open(in) &&
 	    !route_feed_waits(&in->feed))
-		taken = inlet_feed(in, p, n, first, last);
-	if (taken >= 0 && ((size_t)taken < n || (taken == 0 && n == 0)) &&
-	    ipc_pieces_push(&in->queue, p + taken, n - (size_t)taken,
+		rc = inlet_feed(in, p, n, first, last, &taken);
+	if (rc >= 0 && (taken < n || (n == 0 && rc == ROUTE_LATER)) &&
+	    ipc_pieces_push(&in->queue, p + taken, n - taken,
 		first && taken == 0, last) < 0)
 		fe_child_lost(in->child, "it sent more than it may");
 	fe_socket_after(k);
@@ -172,14 +175,35 @@ static void
 inlet_room(void *arg)
 {
 	struct fe_inlet *in = arg;
+	ssize_t sent = ipc_pieces_flush(&in->out, in->stream);
 
-	if (ipc_pieces_flush(&in->out, in->stream) < 0) {
+	if (sent < 0) {
 		fe_child_lost(in->child, "its worker takes no more");
 		return;
 	}
 	if (ipc_pieces_empty(&in->out))
 		in->blocked_ms = 0;
+	else if (sent > 0) /* slow is not blocked */
+		in->blocked_ms = clock_mono_ms();
 	fe_socket_kick(in->child->socket);
+}
+
+/* Before the upgrade is answered: only the default is needed for it. */
+static void
+child_not_opened(struct fe_child *c, uint16_t code, const char *text)
+{
+	struct fe_socket *k = c->socket;
+
+	if (c->slot == k->session->default_slot) {
+		fe_connect_ready(k->connect, code != 0 ? code : 500, text);
+		return;
+	}
+	log_warn("cluster missing session=%016llx cluster=%s why=%s",
+	    (unsigned long long)k->session->id, k->session->slots[c->slot].name,
+	    text);
+	snprintf(c->why, sizeof(c->why), "%s", text);
+	fe_child_close(c, 500, text);
+	fe_connect_ready(k->connect, 0, NULL);
 }
 
 static void
@@ -187,13 +211,22 @@ inlet_end(void *arg, uint16_t code, const char *text)
 {
 	struct fe_inlet *in = arg;
 	struct fe_child *c = in->child;
-	struct fe_socket *k = c->socket;
 
 	ipc_stream_free(&in->stream);
-	if (k->connect != NULL && !k->started)
-		fe_connect_ready(k->connect, code != 0 ? code : 500, text);
-	else
-		fe_child_lost(c, text);
+	if (code == IPC_END_PEER_GONE) {
+		code = 503;
+		text = "its worker is restarting";
+	}
+	if (!c->socket->started) {
+		if (c->socket->connect != NULL)
+			child_not_opened(c, code, text);
+		return;
+	}
+	in->ended = true;
+	in->end_code = code;
+	snprintf(in->end_text, sizeof(in->end_text), "%s", text);
+	fe_child_check_ended(c);
+	fe_socket_kick(c->socket);
 }
 
 static const struct ipc_stream_ops inlet_ops = {
@@ -210,7 +243,7 @@ inlet_reset(struct fe_inlet *in)
 	ipc_pieces_free(&in->out);
 	route_feed_free(&in->feed);
 	route_feed_init(&in->feed);
-	in->opened = false;
+	in->opened = in->ended = false;
 	in->blocked_ms = 0;
 }
 
@@ -222,8 +255,9 @@ fe_child_close(struct fe_child *c, uint16_t code, const char *text)
 		struct fe_inlet *in = &c->path[i];
 
 		if (in->stream != NULL) {
-			if (code == 0)
-				ipc_stream_end(in->stream, 0, text);
+			/* A reset could overtake the STREAM_OPEN. */
+			if (code == 0 || !in->opened)
+				ipc_stream_end(in->stream, code, text);
 			else
 				ipc_stream_reset(in->stream, code, text);
 			ipc_stream_free(&in->stream);
@@ -332,7 +366,7 @@ child_settle_loss(struct fe_child *c)
 	fe_child_close(c, 500, why);
 	if (tell)
 		route_child_down(k->route, c->slot, why, clock_mono_ms());
-	child_rejoin_later(c);
+	fe_child_rejoin_later(c);
 }
 
 size_t
@@ -343,17 +377,39 @@ fe_child_queued(const struct fe_child *c)
 }
 
 void
-fe_child_check_blocked(struct fe_child *c, uint64_t now_ms)
+fe_child_check(struct fe_child *c, uint64_t now_ms)
 {
 	for (int i = 0; i < ROUTE_PATHS; i++) {
 		struct fe_inlet *in = &c->path[i];
 
-		if (in->blocked_ms != 0 &&
+		/* The client waits for the default; it has nobody else. */
+		if (c->slot != c->socket->session->default_slot &&
+		    in->blocked_ms != 0 &&
 		    now_ms - in->blocked_ms > FE_BLOCKED_MS)
 			fe_child_lost(c, "it does not read");
 	}
 	if (c->failed)
 		child_settle_loss(c);
+}
+
+void
+fe_child_check_ended(struct fe_child *c)
+{
+	const struct fe_inlet *over = NULL;
+	bool live = false;
+
+	for (int i = 0; i < ROUTE_PATHS; i++) {
+		const struct fe_inlet *in = &c->path[i];
+		bool routed = ipc_pieces_empty(&in->queue) &&
+			      !route_feed_waits(&in->feed);
+
+		if (in->ended && routed && (over == NULL || in->end_code != 0))
+			over = in;
+		live = live || in->stream != NULL || (in->ended && !routed);
+	}
+	/* In order it ends when both paths have, else with the first. */
+	if (over != NULL && (over->end_code != 0 || !live))
+		fe_child_lost(c, over->end_text);
 }
 
 void
@@ -364,6 +420,8 @@ fe_child_send(
 	 * others have only one. */
 	struct fe_inlet *in = &c->path[path];
 
+	if (in->ended) /* it is gone; its last words are still on their way */
+		return;
 	for (int i = 0; i < out->n_part; i++) {
 		bool last = i == out->n_part - 1;
 

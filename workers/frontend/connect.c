@@ -173,7 +173,7 @@ check_params(struct fe_connect *c, struct fe_request *r)
 	const char *header = http_get(r->head, "x-mirrord-connect-params");
 	const char *reserved;
 	struct buf text;
-	struct err e;
+	struct err e = {.text = "out of memory; try again"};
 	int rc;
 
 	buf_init(&text, PARAMS_MAX_BYTES);
@@ -270,6 +270,13 @@ connect_fail(
 		http_respond_status(conn->http, r, "%s", message);
 }
 
+void
+fe_connect_refuse(struct fe_connect *c, uint16_t code, const char *why)
+{
+	fe_call_cancel(&c->conn->call);
+	connect_fail(c, code, "", why);
+}
+
 static void
 connect_upgrade(struct fe_connect *c)
 {
@@ -303,11 +310,14 @@ fe_connect_ready(struct fe_connect *c, uint16_t code, const char *why)
 		connect_fail(c, code, "", why);
 		return;
 	}
+	/* Those that have a stream; one that lost it may join later. */
 	for (int i = 0; i < k->n_slots; i++) {
-		if (k->session->slots[i].ready && !k->children[i].up)
+		if (k->children[i].path[ROUTE_TRAFFIC].stream != NULL &&
+		    !k->children[i].up)
 			return;
 	}
-	connect_upgrade(c);
+	if (k->children[k->session->default_slot].up)
+		connect_upgrade(c);
 }
 
 static void
@@ -323,7 +333,7 @@ connect_opened(
 	}
 	c->socket = fe_socket_new(s, c, &c->params, &e);
 	if (c->socket == NULL)
-		connect_fail(c, 500, "", e.text);
+		connect_fail(c, e.code == ERR_CLOSED ? 503 : 500, "", e.text);
 	else
 		c->socket->proof = c->id.proof;
 }

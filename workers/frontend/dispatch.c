@@ -171,6 +171,7 @@ const struct worker_ops fe_ops = {
     .start = fe_start,
     .on_attach = fe_on_peer,
     .on_detach = fe_on_peer_gone,
+    .on_reload = fe_reload,
     .on_drain = fe_drain,
     .stop = fe_stop,
 };

@@ -10,7 +10,18 @@
 #include "lib/str.h"
 #include "workers/frontend/frontend.h"
 
-static void
+void
+fe_forward_end(struct fe_conn *c)
+{
+	if (!c->streaming)
+		return;
+	c->streaming = false;
+	http_stream_end(c->http);
+	fe_call_cancel(&c->call);
+}
+
+/* Negative: the watcher does not read; he starts over later. */
+static int
 forward_more(struct fe_conn *c, const struct ipc_api_reply *m)
 {
 	int rc = 0;
@@ -22,8 +33,20 @@ forward_more(struct fe_conn *c, const struct ipc_api_reply *m)
 	}
 	if (rc == 0 && m->body.n > 0)
 		rc = http_stream_write(c->http, m->body.p, m->body.n);
-	if (rc < 0) /* the watcher does not read: it starts over later */
-		http_stream_end(c->http);
+	return rc;
+}
+
+static void
+forward_give_up(struct fe_conn *c, uint32_t request)
+{
+	struct ipc_peer *own = worker_peer(c->fe->w, IPC_OWN, 0);
+	struct ipc_api_cancel m = {.request = request};
+
+	if (own != NULL)
+		ipc_send(own, IPC_API_CANCEL, 0, 0, 0, &m, NULL, 0);
+	c->call = NULL; /* freed by who called us */
+	c->streaming = false;
+	http_stream_end(c->http);
 }
 
 static bool
@@ -34,9 +57,11 @@ forward_reply(void *owner, uint16_t type, const void *m, uint32_t session)
 
 	(void)type;
 	(void)session;
-	if (a != NULL && a->more) {
-		forward_more(c, a);
+	if (a != NULL && a->more && forward_more(c, a) == 0)
 		return true;
+	if (a != NULL && a->more) {
+		forward_give_up(c, a->request);
+		return false;
 	}
 	c->call = NULL;
 	if (c->streaming) {

@@ -64,6 +64,8 @@ struct fe {
 	struct ipc_budget budget;
 	size_t pool_bytes; /* taken for assembly */
 	bool draining;
+	uint64_t drain_until_ms;
+	struct ev_timer *accept_again; /* when descriptors had run out */
 	/* credentials */
 	cJSON *trust;        /* TRUST of the secrets worker, or NULL */
 	EVP_PKEY *key;       /* our own serving key, made here */
@@ -114,6 +116,7 @@ void fe_on_peer(struct worker *w, struct ipc_peer *peer);
 void fe_on_peer_gone(struct worker *w, struct ipc_peer *peer, const char *why);
 void fe_drain(struct worker *w, uint32_t deadline_ms);
 void fe_stop(struct worker *w);
+void fe_reload(struct worker *w, cJSON *old_config);
 
 /* calls.c: NULL when out of memory or the worker is away. */
 struct fe_call *fe_call_new(struct fe *fe, enum ipc_role role, uint16_t cancel,
@@ -126,6 +129,8 @@ void fe_calls_peer_gone(struct fe *fe, enum ipc_role role);
 /* listener.c */
 int fe_listener_add(struct fe *fe, int fd, const char *address, struct err *e);
 void fe_listeners_free(struct fe *fe);
+/* Descriptors may be there again: listen on. */
+void fe_listeners_again(void *fe);
 void fe_conn_free(struct fe_conn *c);
 
 /* trust.c: the serving certificate, CAs, revocation */
@@ -134,6 +139,7 @@ int fe_cert_ask(struct fe *fe);
 int fe_cert_set(struct fe *fe, struct span chain_pem, struct err *e);
 void fe_trust_free(struct fe *fe);
 bool fe_revoked(const struct fe *fe, const char *what);
+int fe_trust_reload(struct fe *fe, struct err *e); /* new configuration */
 bool fe_proof_holds(const struct fe *fe, const struct fe_proof *p);
 const char *fe_credential_ca(const struct fe *fe);
 
@@ -171,13 +177,17 @@ void fe_do_credential(struct fe_request *r);
 void fe_do_certificate(struct fe_request *r);
 /* forward.c */
 void fe_do_forward(struct fe_request *r);
+void fe_forward_end(struct fe_conn *c); /* a watch under way */
 /* connect.c */
 void fe_do_connect(struct fe_request *r);
 void fe_do_ping(struct fe_request *r);
 void fe_pings_check(struct fe *fe); /* ends those whose proof is revoked */
+void fe_pings_drop(struct fe *fe);
 void fe_pings_free(struct fe *fe);
 void fe_do_unsupported(struct fe_request *r);
 void fe_connect_abandon(struct fe_connect *c); /* its connection is gone */
+/* Answers it with a Status, wherever it stands. */
+void fe_connect_refuse(struct fe_connect *c, uint16_t code, const char *why);
 
 /* connect.c, ping.c: WebSockets that begin as requests */
 struct fe_socket;
@@ -186,8 +196,9 @@ struct fe_socket;
 struct fe_session {
 	struct fe *fe;
 	uint32_t handle;
+	bool orphan; /* the controller that gave the handle is gone */
 	uint64_t id;
-	char *conditions;
+	char *conditions; /* a line per slot, empty: none */
 	char settled[64];
 	int n_slots;
 	int default_slot;
@@ -206,6 +217,9 @@ int fe_session_get(struct fe *fe, uint32_t handle,
 void fe_session_release(struct fe_session *s); /* frees it if unused */
 /* Ends all its sockets: with DaemonMessage Close(text), or dropped. */
 void fe_session_close(struct fe_session *s, bool close, const char *text);
+/* Its handle means nothing any more; its sockets end as they are. */
+void fe_session_orphan(struct fe_session *s);
+void fe_sessions_orphan(struct fe *fe);
 /* The session whose handle a message of the own worker names, or NULL. */
 struct fe_session *fe_session_find(struct fe *fe, uint32_t handle);
 
@@ -218,7 +232,10 @@ struct fe_inlet {
 	struct ipc_stream *stream; /* owned */
 	bool opened;
 	struct ipc_pieces out; /* routed, not sent yet */
-	uint64_t blocked_ms;   /* since when out waits, or 0 */
+	uint64_t blocked_ms;   /* since when out waits for room, or 0 */
+	bool ended; /* the other side ended it; queue is still to be routed */
+	uint16_t end_code;
+	char end_text[200];
 };
 
 struct fe_child {
@@ -272,6 +289,11 @@ void fe_socket_kick(struct fe_socket *k);
 /* connect.c: all first streams are open (why NULL), or one failed. */
 void fe_connect_ready(struct fe_connect *c, uint16_t code, const char *why);
 
+/* client.c: nothing more may come from the client now. */
+bool fe_client_blocked(const struct fe_socket *k);
+/* Goes on with what the router did not want at first. */
+void fe_client_pump(struct fe_socket *k);
+
 /* child.c */
 int fe_child_init(struct fe_socket *k, int slot, struct err *e);
 void fe_child_deinit(struct fe_child *c);
@@ -285,6 +307,9 @@ void fe_child_send(
 bool fe_inlet_pump(struct fe_inlet *in);
 /* Bytes waiting for this child's streams. */
 size_t fe_child_queued(const struct fe_child *c);
-void fe_child_check_blocked(struct fe_child *c, uint64_t now_ms);
+void fe_child_check(struct fe_child *c, uint64_t now_ms);
+/* Its streams have ended and all that came is routed: it is lost. */
+void fe_child_check_ended(struct fe_child *c);
+void fe_child_rejoin_later(struct fe_child *c);
 
 #endif

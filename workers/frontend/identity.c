@@ -29,7 +29,12 @@ identity_primary(const struct fe *fe, const char *key, const char *value)
 		return NULL;
 	cJSON_ArrayForEach(v, list)
 	{
-		if (strcasecmp(json_str(v, key, ""), value) == 0)
+		const char *have = json_str(v, key, "");
+
+		/* Hex digits may be of either case, names may not. */
+		if (strcmp(have, value) == 0 ||
+		    (strcmp(key, "tokenSha256") == 0 &&
+			strcasecmp(have, value) == 0))
 			return json_str(v, "name", value);
 	}
 	return NULL;

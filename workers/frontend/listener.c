@@ -10,6 +10,8 @@
 #include "lib/log.h"
 #include "workers/frontend/frontend.h"
 
+enum { FE_ACCEPT_REST_MS = 100 };
+
 static uint64_t
 conn_body_limit(void *arg, const struct http_head *head)
 {
@@ -83,6 +85,26 @@ conn_new(struct fe *fe, int fd)
 	fe->n_conns++;
 }
 
+/* No descriptor, no memory: the same again at once would not help. */
+static void
+listener_rest(struct fe_listener *l, int why)
+{
+	log_warn("accept failed, trying again soon address=%s errno=%d",
+	    l->address, why);
+	ev_io_want(l->io, 0);
+	ev_timer_set(l->fe->accept_again, FE_ACCEPT_REST_MS);
+}
+
+void
+fe_listeners_again(void *arg)
+{
+	struct fe *fe = arg;
+
+	LIST_FOR_EACH (node, &fe->listeners)
+		ev_io_want(LIST_ENTRY(node, struct fe_listener, node)->io,
+		    EV_WANT_READ);
+}
+
 static void
 listener_ready(void *arg, int ready)
 {
@@ -97,8 +119,7 @@ listener_ready(void *arg, int ready)
 		if (fd < 0) {
 			if (errno != EAGAIN && errno != EINTR &&
 			    errno != ECONNABORTED)
-				log_warn("accept failed address=%s errno=%d",
-				    l->address, errno);
+				listener_rest(l, errno);
 			return;
 		}
 		/* Without a certificate yet the peer would only hang. */

@@ -63,7 +63,8 @@ fe_start(struct worker *w, struct err *e)
 	struct fe *fe = w->state;
 
 	fe->renew = ev_timer_new(w->loop, fe_renew, fe);
-	return fe->renew == NULL ? err_nomem(e) : 0;
+	fe->accept_again = ev_timer_new(w->loop, fe_listeners_again, fe);
+	return fe->renew == NULL || fe->accept_again == NULL ? err_nomem(e) : 0;
 }
 
 void
@@ -88,15 +89,17 @@ fe_on_peer_gone(struct worker *w, struct ipc_peer *peer, const char *why)
 	if (role != IPC_OWN)
 		return; /* streams of the others end by themselves */
 	/* The controller forgot the handles: sockets begin anew by id. */
-	LIST_FOR_EACH_SAFE (node, &fe->sockets) {
-		struct fe_socket *k = LIST_ENTRY(node, struct fe_socket, node);
+	fe_sessions_orphan(fe);
+}
 
-		if (k->connect != NULL)
-			fe_connect_ready(k->connect, 503,
-			    "the session controller is restarting");
-		else
-			fe_socket_end(k);
-	}
+void
+fe_reload(struct worker *w, cJSON *old_config)
+{
+	struct err e;
+
+	(void)old_config;
+	if (fe_trust_reload(w->state, &e) < 0)
+		log_error("the old serving certificate is kept why=%s", e.text);
 }
 
 static void
@@ -104,7 +107,9 @@ fe_drain_tick(void *arg)
 {
 	struct fe *fe = arg;
 
-	if (list_empty(&fe->sockets))
+	if ((list_empty(&fe->sockets) && list_empty(&fe->pings) &&
+		list_empty(&fe->conns)) ||
+	    clock_mono_ms() >= fe->drain_until_ms)
 		worker_drained(fe->w);
 	else
 		ev_timer_set(fe->renew, FE_DRAIN_TICK_MS);
@@ -116,13 +121,26 @@ fe_drain(struct worker *w, uint32_t deadline_ms)
 {
 	struct fe *fe = w->state;
 
-	(void)deadline_ms;
+	/* The other workers need some of the time, too. */
+	fe->drain_until_ms = clock_mono_ms() + deadline_ms / 2;
 	fe->draining = true;
 	fe_listeners_free(fe);
-	LIST_FOR_EACH_SAFE (node, &fe->conns)
-		http_conn_drain(LIST_ENTRY(node, struct fe_conn, node)->http);
-	LIST_FOR_EACH_SAFE (node, &fe->sockets)
-		fe_socket_end(LIST_ENTRY(node, struct fe_socket, node));
+	LIST_FOR_EACH_SAFE (node, &fe->sockets) {
+		struct fe_socket *k = LIST_ENTRY(node, struct fe_socket, node);
+
+		if (k->connect == NULL)
+			fe_socket_end(k);
+	}
+	fe_pings_drop(fe);
+	LIST_FOR_EACH_SAFE (node, &fe->conns) {
+		struct fe_conn *c = LIST_ENTRY(node, struct fe_conn, node);
+
+		if (c->connect != NULL)
+			fe_connect_refuse(c->connect, 503,
+			    "the server is stopping; try again in a moment");
+		fe_forward_end(c);
+		http_conn_drain(c->http);
+	}
 	ev_timer_free(&fe->renew);
 	fe->renew = ev_timer_new(w->loop, fe_drain_tick, fe);
 	if (fe->renew == NULL)
@@ -150,6 +168,7 @@ fe_stop(struct worker *w)
 	map_free(&fe->sessions);
 	map_free(&fe->calls);
 	fe_trust_free(fe);
+	ev_timer_free(&fe->accept_again);
 	free(fe);
 	w->state = NULL;
 }

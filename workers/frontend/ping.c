@@ -28,10 +28,20 @@ ping_piece(
 		ws_drop(ws);
 		return;
 	}
-	if (m.kind == ping_message[0])
+	if (m.kind == ping_message[0]) {
 		ws_send(ws, pong_message, sizeof(pong_message));
-	else if (m.kind == PM_ClientMessage_Close)
+		if (ws_full(ws)) /* who does not read is not read either */
+			ws_pause(ws);
+	} else if (m.kind == PM_ClientMessage_Close) {
 		ws_drop(ws);
+	}
+}
+
+static void
+ping_drained(void *arg, struct ws_conn *ws)
+{
+	(void)arg;
+	ws_resume(ws);
 }
 
 static void
@@ -61,6 +71,13 @@ fe_pings_check(struct fe *fe)
 }
 
 void
+fe_pings_drop(struct fe *fe)
+{
+	LIST_FOR_EACH_SAFE (node, &fe->pings)
+		ws_drop(LIST_ENTRY(node, struct fe_ping, node)->ws);
+}
+
+void
 fe_pings_free(struct fe *fe)
 {
 	LIST_FOR_EACH_SAFE (node, &fe->pings) {
@@ -76,8 +93,9 @@ void
 fe_do_ping(struct fe_request *r)
 {
 	static const struct ws_conn_opts opts = {.max_message_bytes = 65536};
-	static const struct ws_conn_cbs cbs = {
-	    .on_piece = ping_piece, .on_close = ping_close};
+	static const struct ws_conn_cbs cbs = {.on_piece = ping_piece,
+	    .on_drained = ping_drained,
+	    .on_close = ping_close};
 	struct fe_ping *p = calloc(1, sizeof(*p));
 	struct fe_conn *conn = r->conn;
 	char accept[WS_ACCEPT_SIZE];

@@ -85,6 +85,22 @@ session_free(struct fe_session *s)
 	free(s);
 }
 
+/* For a further socket: who is ready now, who is missing. */
+static int
+session_update(
+    struct fe_session *s, const struct ipc_session_opened *m, struct err *e)
+{
+	char *conditions = strdup(m->conditions);
+
+	if (conditions == NULL)
+		return err_nomem(e);
+	free(s->conditions);
+	s->conditions = conditions;
+	for (int i = 0; i < s->n_slots; i++)
+		s->slots[i].ready = m->ready[i] == '1';
+	return 0;
+}
+
 int
 fe_session_get(struct fe *fe, uint32_t handle,
     const struct ipc_session_opened *m, struct fe_session **out, struct err *e)
@@ -92,12 +108,13 @@ fe_session_get(struct fe *fe, uint32_t handle,
 	struct fe_session *s = map_get(&fe->sessions, handle);
 	int rc;
 
-	if (s != NULL) {
-		for (int i = 0; i < s->n_slots && m->ready[i] != '\0'; i++)
-			s->slots[i].ready = m->ready[i] == '1';
+	if (s != NULL && s->id == m->session_id &&
+	    strlen(m->ready) == (size_t)s->n_slots) {
 		*out = s;
-		return 0;
+		return session_update(s, m, e);
 	}
+	if (s != NULL) /* the handle was given anew */
+		fe_session_orphan(s);
 	s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return err_nomem(e);
@@ -126,8 +143,33 @@ fe_session_release(struct fe_session *s)
 {
 	if (!list_empty(&s->sockets))
 		return;
-	map_del(&s->fe->sessions, s->handle);
+	if (!s->orphan)
+		map_del(&s->fe->sessions, s->handle);
 	session_free(s);
+}
+
+void
+fe_session_orphan(struct fe_session *s)
+{
+	if (s->orphan)
+		return;
+	map_del(&s->fe->sessions, s->handle);
+	s->orphan = true;
+	LIST_FOR_EACH_SAFE (node, &s->sockets)
+		fe_socket_close(LIST_ENTRY(node, struct fe_socket, snode),
+		    false, "the session controller is restarting; try again");
+}
+
+void
+fe_sessions_orphan(struct fe *fe)
+{
+	struct fe_session *s;
+	size_t pos = 0;
+
+	while ((s = map_next(&fe->sessions, &pos, NULL)) != NULL) {
+		fe_session_orphan(s);
+		pos = 0; /* the map has changed */
+	}
 }
 
 void

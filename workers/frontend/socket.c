@@ -17,7 +17,6 @@
 #include "workers/frontend/frontend.h"
 
 enum {
-	FE_CLIENT_STOP_BYTES = 256 << 10, /* waiting for children */
 	FE_PENDING_MAX_BYTES = 2 << 20,
 	FE_BLOCKED_TICK_MS = 1000,
 };
@@ -72,7 +71,7 @@ tell_own(struct fe_socket *k, enum ipc_type type, const void *m)
 {
 	struct ipc_peer *own = worker_peer(k->fe->w, IPC_OWN, 0);
 
-	if (own != NULL)
+	if (own != NULL && !k->session->orphan)
 		ipc_send(
 		    own, type, 0, k->session->handle, k->number, m, NULL, 0);
 }
@@ -167,107 +166,6 @@ static const struct route_ops socket_route_ops = {
     .pool_give = on_pool_give,
 };
 
-/* ---- from the client */
-
-static int
-client_route(void *arg, const uint8_t *p, size_t n, bool first, bool last)
-{
-	struct fe_socket *k = arg;
-
-	return route_from_client(
-	    k->route, ROUTE_TRAFFIC, p, n, first, last, clock_mono_ms());
-}
-
-static bool
-client_blocked(const struct fe_socket *k)
-{
-	size_t queued = 0;
-
-	if (k->ended || route_client_held(k->route, ROUTE_TRAFFIC))
-		return true;
-	for (int i = 0; i < k->n_slots; i++)
-		queued += fe_child_queued(&k->children[i]);
-	return queued > FE_CLIENT_STOP_BYTES;
-}
-
-static void
-client_piece(
-    void *arg, struct ws_conn *ws, struct span bytes, bool first, bool last)
-{
-	struct fe_socket *k = arg;
-	size_t taken = 0;
-	int rc = 0;
-
-	(void)ws;
-	if (k->ended)
-		return;
-	if (ipc_pieces_empty(&k->pending) && !route_feed_waits(&k->feed) &&
-	    !client_blocked(k))
-		rc = route_feed_put(&k->feed, bytes.p, bytes.n, first, last,
-		    client_route, k, &taken);
-	if (rc >= 0 && (taken < bytes.n || (bytes.n == 0 && rc != 0)) &&
-	    ipc_pieces_push(&k->pending, bytes.p + taken, bytes.n - taken,
-		first && taken == 0, last) < 0)
-		k->free_me = true;
-	fe_socket_after(k);
-}
-
-/* Goes on with what the router did not want at first. */
-static void
-client_pump(struct fe_socket *k)
-{
-	struct span bytes;
-	bool first, last;
-
-	if (!client_blocked(k) && route_feed_waits(&k->feed) &&
-	    route_feed_retry(&k->feed, client_route, k) != ROUTE_TAKEN)
-		return;
-	while (!client_blocked(k) &&
-	       ipc_pieces_front(&k->pending, &bytes, &first, &last)) {
-		size_t taken = 0;
-		int rc = route_feed_put(&k->feed, bytes.p, bytes.n, first, last,
-		    client_route, k, &taken);
-
-		if (rc < 0)
-			return;
-		if (rc == ROUTE_TAKEN || taken > 0)
-			ipc_pieces_pop(&k->pending, taken);
-		if (rc == ROUTE_LATER)
-			return;
-	}
-}
-
-static void
-client_drained(void *arg, struct ws_conn *ws)
-{
-	(void)ws;
-	fe_socket_after(arg);
-}
-
-static void
-client_close(void *arg, struct ws_conn *ws, bool clean, uint16_t code,
-    const struct err *e)
-{
-	struct fe_socket *k = arg;
-
-	(void)ws;
-	(void)code;
-	log_debug("client socket gone session=%016llx clean=%d why=%s",
-	    (unsigned long long)k->session->id, clean,
-	    e == NULL ? "" : e->text);
-	if (!k->ended)
-		route_client_gone(k->route);
-	fe_socket_end(k);
-	k->free_me = true;
-	fe_socket_kick(k);
-}
-
-const struct ws_conn_cbs fe_socket_ws_cbs = {
-    .on_piece = client_piece,
-    .on_drained = client_drained,
-    .on_close = client_close,
-};
-
 /* ---- life */
 
 static void
@@ -313,16 +211,18 @@ fe_socket_after(struct fe_socket *k)
 	if (!k->started || k->ended)
 		return;
 	for (int i = 0; i < k->n_slots; i++)
-		fe_child_check_blocked(&k->children[i], now);
+		fe_child_check(&k->children[i], now);
 	if (!route_is_dead(k->route)) {
-		client_pump(k);
+		fe_client_pump(k);
 		children_pump(k);
+		for (int i = 0; i < k->n_slots; i++)
+			fe_child_check_ended(&k->children[i]);
 	}
 	if (k->free_me || route_is_dead(k->route)) {
 		fe_socket_end(k);
 		return;
 	}
-	if (client_blocked(k) || !ipc_pieces_empty(&k->pending))
+	if (fe_client_blocked(k) || !ipc_pieces_empty(&k->pending))
 		ws_pause(k->ws);
 	else
 		ws_resume(k->ws);
@@ -381,11 +281,13 @@ fe_socket_end(struct fe_socket *k)
 void
 fe_socket_close(struct fe_socket *k, bool close, const char *text)
 {
-	if (close && k->started && !k->ended) {
+	if (k->connect != NULL) {
+		/* 410: never again. Without a Close he may come back. */
+		fe_connect_ready(k->connect, close ? 410 : 503, text);
+	} else if (close && k->started && !k->ended &&
+		   !route_is_dead(k->route)) {
 		route_close(k->route, text, clock_mono_ms());
 		fe_socket_after(k);
-	} else if (k->connect != NULL) {
-		fe_connect_ready(k->connect, 410, text);
 	} else {
 		fe_socket_end(k);
 	}
@@ -470,6 +372,7 @@ fe_socket_new(struct fe_session *s, struct fe_connect *connect,
 
 	if (k == NULL) {
 		err_nomem(e);
+		fe_session_release(s);
 		return NULL;
 	}
 	k->fe = s->fe;
@@ -494,9 +397,13 @@ fe_socket_new(struct fe_session *s, struct fe_connect *connect,
 	for (int i = 0; rc == 0 && i < s->n_slots; i++)
 		rc = fe_child_init(k, i, e);
 	for (int i = 0; rc == 0 && i < s->n_slots; i++) {
-		if (s->slots[i].ready && fe_child_open(&k->children[i]) < 0)
+		bool need = i == s->default_slot;
+
+		if ((s->slots[i].ready || need) &&
+		    fe_child_open(&k->children[i]) < 0 && need)
 			rc = err_set(e, ERR_CLOSED,
-			    "cluster %s can't be reached now",
+			    "the default cluster %s can't be reached now; try "
+			    "again",
 			    s->slots[i].name);
 	}
 	if (rc == 0)
@@ -505,28 +412,44 @@ fe_socket_new(struct fe_session *s, struct fe_connect *connect,
 	return NULL;
 }
 
+/* Who is missing from the start is told as a standing condition. */
+static void
+socket_conditions(struct fe_socket *k)
+{
+	const char *line = k->session->conditions;
+
+	for (int i = 0; i < k->n_slots; i++) {
+		const struct fe_child *c = &k->children[i];
+		size_t n = strcspn(line, "\n");
+		char text[600];
+
+		snprintf(text, sizeof(text), "%.*s", (int)n, line);
+		line += line[n] == '\n' ? n + 1 : n;
+		if (c->up)
+			continue;
+		if (text[0] == '\0')
+			snprintf(text, sizeof(text),
+			    "cluster %s is missing: %s",
+			    k->session->slots[i].name,
+			    c->why[0] != '\0' ? c->why : "it is not ready");
+		route_condition_set(k->route, i, text);
+	}
+}
+
 void
 fe_socket_start(struct fe_socket *k, struct ws_conn *ws)
 {
 	struct ipc_socket_up up = {0};
-	const char *line = k->session->conditions;
 
 	k->ws = ws;
 	k->connect = NULL;
 	k->started = true;
 	tell_own(k, IPC_SOCKET_UP, &up);
-	/* conditions: "SLOT TEXT" a line */
-	while (*line != '\0') {
-		size_t n = strcspn(line, "\n");
-		char text[256];
-		int slot = (int)strtol(line, NULL, 10);
-
-		str_fmt(text, sizeof(text), "%.*s", (int)n, line);
-		if (slot >= 0 && slot < k->n_slots && strchr(text, ' ') != NULL)
-			route_condition_set(
-			    k->route, slot, strchr(text, ' ') + 1);
-		line += line[n] == '\n' ? n + 1 : n;
-	}
+	socket_conditions(k);
 	route_start(k->route, clock_mono_ms());
+	for (int i = 0; i < k->n_slots; i++) {
+		if (!k->children[i].up && k->session->slots[i].ready)
+			fe_child_rejoin_later(&k->children[i]);
+	}
 	fe_socket_kick(k);
 }

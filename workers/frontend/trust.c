@@ -104,6 +104,13 @@ trust_drop_revoked(struct fe *fe)
 }
 
 int
+fe_trust_reload(struct fe *fe, struct err *e)
+{
+	trust_drop_revoked(fe); /* primaries have their tokens there */
+	return trust_new_ctx(fe, e);
+}
+
+int
 fe_trust_set(struct fe *fe, struct span json, struct err *e)
 {
 	cJSON *trust = json_parse(json.p, json.n, e);

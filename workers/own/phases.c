@@ -63,7 +63,13 @@ enum { CONDITIONS_MAX = 12000 };
 static void
 join_text(struct buf *b, int i, const char *text)
 {
+	size_t at;
+
 	(void)buf_printf(b, "%s%s", i == 0 ? "" : "\n", text);
+	/* an item is a line */
+	at = b->len - strlen(text);
+	for (uint8_t *p = buf_data(b); at < b->len; at++)
+		p[at] = p[at] == '\n' ? ' ' : p[at];
 }
 
 static void
