@@ -36,7 +36,6 @@ enum {
 };
 
 enum {
-	OWN_HEARTBEAT_S = 10,
 	OWN_NO_REPLICA_S = 15,      /* wait for a ready replica */
 	OWN_UNREACHABLE_S = 10,     /* a start fails after so long */
 	OWN_DELETE_GIVE_UP_S = 600, /* then the child is left to its own TTL */

@@ -1,7 +1,9 @@
 /*
  * sockets: the client sockets of a session, wherever they landed. While one
- * is open the record's stamp is renewed; while none is, anchors keep the
- * children and the TTL runs.
+ * is open the record's stamp is renewed (looked at each second, written when
+ * a third of the TTL old: never more often than the 10 s of multicluster §3
+ * for a TTL of 30 s or more); while none is, anchors keep the children and
+ * the TTL runs.
  */
 #include "config.h"
 
