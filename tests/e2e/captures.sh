@@ -38,9 +38,11 @@ run_all() { # run_all HOW CAPTURE...
 api_single
 # shellcheck disable=SC2086 # a list
 run_all "one cluster" $common
+api_end
 lab_down
 lab_up
 
 api_fleet hub east west
 # shellcheck disable=SC2086
 run_all "hub over two" exec_multicluster_primary operator_status $common
+api_end

@@ -16,3 +16,4 @@ api_fleet hub east west
 export URL CREDENTIAL STATE=$LAB_DIR/state RUN=$LAB_DIR/run/daemon BIN PRIMARY=hub MEMBERS="east west"
 URL=$(api_url hub) CREDENTIAL=$(api_credential hub dev)
 report isolation api isolation "hub=$(lab_pid hub-daemon)" "east=$(lab_pid east-daemon)" "west=$(lab_pid west-daemon)"
+api_end

@@ -193,3 +193,4 @@ check "hub: the target of its member, with the clusters it is in" says hub \
 	/apis/operator.metalbear.co/v1/namespaces/default/targets/deployment.web '.spec.target.deployment == "web"'
 check "a stranger's CA is not taken: curl refuses the server" \
 	bash -c "! curl -sS --max-time 5 $(api_url hub)/health"
+api_end

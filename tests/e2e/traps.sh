@@ -30,3 +30,4 @@ export HUB MEMBER FILES=$LAB_DIR/files STOP_MEMBER
 HUB=$(api_url hub) MEMBER=$(api_url east)
 STOP_MEMBER="kill $(lab_pid east-daemon); while kill -0 $(lab_pid east-daemon) 2>/dev/null; do sleep 0.05; done"
 report traps api traps "$@"
+api_end

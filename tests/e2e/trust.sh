@@ -29,3 +29,4 @@ export HUB MEMBER FILES=$LAB_DIR/files STATE=$LAB_DIR/state LOGS=$LAB_DIR/log TR
 export CONTROL_hub CONTROL_east LAB_SRC
 HUB=$(api_url hub) MEMBER=$(api_url east) CONTROL_hub=$(lab_control hub) CONTROL_east=$(lab_control east)
 report trust api trust "$@"
+api_end

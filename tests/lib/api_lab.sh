@@ -100,6 +100,21 @@ api_token_join() { # api_token_join PRIMARY MEMBER
 		--credentials "$LAB_DIR/state/$1/credentials/$2" >/dev/null 2>&1
 }
 
+# api_end: the daemons end in order, and their logs hold nothing that must not
+# be there: no crash, no sanitizer's report, no leak (told when they exit).
+api_end() {
+	local f
+	for f in "$LAB_DIR"/pids/*-daemon; do
+		[ ! -e "$f" ] || lab_stop "$(basename "$f")"
+	done
+	check "nothing crashed, leaked or was killed by its filter" api_logs_clean
+}
+
+api_logs_clean() { # signal 9 is the tests' own
+	! grep -hE 'ERROR: (Address|Leak)Sanitizer|runtime error:|died of signal [1-8]( |\()|died of signal [1-9][0-9]|malformed|SIGSYS' \
+		"$LAB_DIR"/log/*-daemon.log
+}
+
 api_url() { echo "https://$LAB_NET.0.$(cat "$LAB_DIR/etc/index.$1"):8443"; }
 
 # api_credential CLUSTER NAME [ARGS...]: makes NAME's credential of CLUSTER and
