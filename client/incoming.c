@@ -217,28 +217,64 @@ conn_closed(struct in_conn *c)
 	conn_free(c);
 }
 
-/* These come for HTTP filters only, which we never ask for. */
+/*
+ * Agents other than ours send what looks like HTTP as requests, also without
+ * a filter. This client forwards connections only: the peer is told so.
+ */
 static void
-http_refused(struct cli_incoming *in, bool steal, uint64_t id)
+http_refused(
+    struct cli_incoming *in, uint64_t id, uint16_t request_id, uint16_t port)
 {
-	cli_event("an HTTP request came in a form this client does not know; "
-		  "it was turned away");
-	unsubscribe(in, steal, id);
+	static const char text[] = "tributary: this client takes connections, "
+				   "not single HTTP requests\n";
+	struct pm_ClientMessage m = {.tag = PM_ClientMessage_TcpSteal};
+	struct pm_HttpResponse_bytes *r = &m.u.TcpSteal.u.HttpResponse;
+
+	m.u.TcpSteal.tag = PM_LayerTcpSteal_HttpResponse;
+	r->connection_id = id;
+	r->request_id = request_id;
+	r->port = port;
+	r->internal_response.status = 502;
+	r->internal_response.version = PM_STR("HTTP/1.1");
+	r->internal_response.body =
+	    (struct span){(const uint8_t *)text, sizeof(text) - 1};
+	in_send(in, &m);
+	cli_event("an HTTP request to port %u was answered with 502: the agent "
+		  "sends single requests, this client takes connections only",
+	    port);
+}
+
+static uint16_t
+port_of(const struct pm_HttpRequestMetadata *m)
+{
+	return m->u.V1.destination.port;
 }
 
 static void
-http_message(struct cli_incoming *in, bool steal, const struct pm_DaemonTcp *t)
+http_message(struct cli_incoming *in, const struct pm_DaemonTcp *t)
 {
+	const struct pm_HttpRequest_bytes *whole = &t->u.HttpRequest;
+	const struct pm_HttpRequest_InternalHttpBody *framed =
+	    &t->u.HttpRequestFramed;
 	const struct pm_ChunkedRequest *c = &t->u.HttpRequestChunked;
 
-	if (t->tag == PM_DaemonTcp_HttpRequest)
-		http_refused(in, steal, t->u.HttpRequest.connection_id);
-	else if (t->tag == PM_DaemonTcp_HttpRequestFramed)
-		http_refused(in, steal, t->u.HttpRequestFramed.connection_id);
-	else if (c->tag == PM_ChunkedRequest_StartV1)
-		http_refused(in, steal, c->u.StartV1.connection_id);
-	else if (c->tag == PM_ChunkedRequest_StartV2)
-		http_refused(in, steal, c->u.StartV2.connection_id);
+	if (t->tag == PM_DaemonTcp_HttpRequest) {
+		http_refused(
+		    in, whole->connection_id, whole->request_id, whole->port);
+		return;
+	}
+	if (t->tag == PM_DaemonTcp_HttpRequestChunked &&
+	    c->tag == PM_ChunkedRequest_StartV2) {
+		http_refused(in, c->u.StartV2.connection_id,
+		    c->u.StartV2.request_id, port_of(&c->u.StartV2.metadata));
+		return;
+	}
+	if (t->tag == PM_DaemonTcp_HttpRequestChunked)
+		framed =
+		    c->tag == PM_ChunkedRequest_StartV1 ? &c->u.StartV1 : NULL;
+	if (framed != NULL)
+		http_refused(in, framed->connection_id, framed->request_id,
+		    framed->port);
 }
 
 bool
@@ -268,7 +304,8 @@ cli_incoming_message(struct cli_incoming *in, const struct pm_DaemonMessage *m)
 			conn_closed(c);
 		break;
 	default:
-		http_message(in, steal, t);
+		if (steal)
+			http_message(in, t);
 	}
 	return true;
 }

@@ -484,6 +484,42 @@ test_odd_messages(void **state)
 	assert_false(w->ended);
 }
 
+/* Requests in place of connections are answered, not dropped. */
+static void
+test_http_requests(void **state)
+{
+	struct pm_DaemonMessage m =
+	    incoming(true, PM_DaemonTcp_HttpRequestChunked);
+	struct pm_ChunkedRequest *c = &m.u.TcpSteal.u.HttpRequestChunked;
+	struct world *w = *state;
+
+	add_port(w, true);
+	go_up(w);
+	c->tag = PM_ChunkedRequest_StartV2;
+	c->u.StartV2.connection_id = 31;
+	c->u.StartV2.request.method = PM_STR("GET");
+	c->u.StartV2.request.uri = PM_STR("/");
+	c->u.StartV2.request.version = PM_STR("HTTP/1.1");
+	c->u.StartV2.metadata.u.V1.destination.port = 80;
+	op_send(&w->op, &m);
+	op_wait(&w->op, "\"connection_id\": 31");
+	assert_int_equal(op_count(&w->op, "502"), 1);
+	c->tag = PM_ChunkedRequest_Body; /* the rest of it is not */
+	memset(&c->u, 0, sizeof(c->u));
+	op_send(&w->op, &m);
+	m = incoming(true, PM_DaemonTcp_HttpRequestFramed);
+	m.u.TcpSteal.u.HttpRequestFramed.connection_id = 32;
+	m.u.TcpSteal.u.HttpRequestFramed.internal_request.method =
+	    PM_STR("GET");
+	m.u.TcpSteal.u.HttpRequestFramed.internal_request.uri = PM_STR("/");
+	m.u.TcpSteal.u.HttpRequestFramed.internal_request.version =
+	    PM_STR("HTTP/1.1");
+	op_send(&w->op, &m);
+	op_wait(&w->op, "\"connection_id\": 32");
+	assert_int_equal(op_count(&w->op, "502"), 2);
+	assert_true(w->up);
+}
+
 /* A program that does not read holds the session; reading frees it. */
 static void
 test_slow_program(void **state)
@@ -809,10 +845,11 @@ main(void)
 	const struct CMUnitTest tests[] = {T(test_steal), T(test_half_close),
 	    T(test_close_keeps_data), T(test_late_program),
 	    T(test_nobody_listens), T(test_program_resets), T(test_mirror),
-	    T(test_odd_messages), T(test_slow_program), T(test_slow_operator),
-	    T(test_lost), T(test_refused), T(test_forward),
-	    T(test_forward_name), T(test_forward_no_name), T(test_forward_left),
-	    T(test_forward_before_up), T(test_forward_taken)};
+	    T(test_odd_messages), T(test_http_requests), T(test_slow_program),
+	    T(test_slow_operator), T(test_lost), T(test_refused),
+	    T(test_forward), T(test_forward_name), T(test_forward_no_name),
+	    T(test_forward_left), T(test_forward_before_up),
+	    T(test_forward_taken)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
