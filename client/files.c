@@ -30,7 +30,8 @@ fetch_free(struct fetch *f)
 {
 	if (f->fd >= 0) {
 		close(f->fd);
-		unlink(f->temp);
+		if (f->temp != NULL)
+			unlink(f->temp);
 	}
 	free(f->remote);
 	free(f->local);

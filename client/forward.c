@@ -339,8 +339,8 @@ cli_forwards_message(struct cli_forwards *f, const struct pm_DaemonMessage *m)
 void
 cli_forwards_reset(struct cli_forwards *f)
 {
-	while (!list_empty(&f->conns))
-		conn_free(LIST_ENTRY(f->conns.next, struct fw_conn, node));
+	LIST_FOR_EACH_SAFE (node, &f->conns)
+		conn_free(LIST_ENTRY(node, struct fw_conn, node));
 }
 
 void
@@ -357,9 +357,9 @@ cli_forwards_free(struct cli_forwards *f)
 	cli_forwards_reset(f);
 	cli_socks_free(&f->socks);
 	map_free(&f->by_id);
-	while (!list_empty(&f->listeners)) {
+	LIST_FOR_EACH_SAFE (node, &f->listeners) {
 		struct cli_listener *l =
-		    LIST_ENTRY(f->listeners.next, struct cli_listener, node);
+		    LIST_ENTRY(node, struct cli_listener, node);
 
 		cli_listener_free(&l);
 	}

@@ -313,8 +313,8 @@ cli_incoming_message(struct cli_incoming *in, const struct pm_DaemonMessage *m)
 void
 cli_incoming_reset(struct cli_incoming *in)
 {
-	while (!list_empty(&in->conns))
-		conn_free(LIST_ENTRY(in->conns.next, struct in_conn, node));
+	LIST_FOR_EACH_SAFE (node, &in->conns)
+		conn_free(LIST_ENTRY(node, struct in_conn, node));
 }
 
 void

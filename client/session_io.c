@@ -18,11 +18,11 @@ struct pending {
 	void *arg;
 };
 
-/* Takes the oldest request of a queue and answers it. */
+/* Takes a request out of its queue and answers it. */
 static void
-queue_answer(struct list *queue, const struct pm_DaemonMessage *m)
+pending_answer(struct list *node, const struct pm_DaemonMessage *m)
 {
-	struct pending *p = LIST_ENTRY(queue->next, struct pending, node);
+	struct pending *p = LIST_ENTRY(node, struct pending, node);
 	cli_answer_fn *fn = p->fn;
 	void *arg = p->arg;
 
@@ -36,8 +36,9 @@ void
 cli_session_fail_queues(struct cli_session *s)
 {
 	for (int q = 0; q < CLI_QUEUES; q++) {
-		while (!list_empty(&s->queue[q]))
-			queue_answer(&s->queue[q], NULL);
+		/* Nobody can ask anew now, see cli_session_send. */
+		LIST_FOR_EACH_SAFE (node, &s->queue[q])
+			pending_answer(node, NULL);
 	}
 }
 
@@ -134,7 +135,7 @@ session_answer(
 	struct err e;
 
 	if (!list_empty(&s->queue[q])) {
-		queue_answer(&s->queue[q], m);
+		pending_answer(s->queue[q].next, m);
 		return;
 	}
 	err_set(&e, ERR_INVALID,
