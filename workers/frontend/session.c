@@ -60,6 +60,7 @@ session_slots(
 		struct fe_slot *slot = &s->slots[i];
 
 		if (!next_line(&names, slot->name, sizeof(slot->name)) ||
+		    slot->name[0] == '\0' ||
 		    !next_line(&workers, worker, sizeof(worker)))
 			return err_set(
 			    e, ERR_INVALID, "SESSION_OPENED: slot %d", i);
