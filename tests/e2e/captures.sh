@@ -1,7 +1,7 @@
 #!/bin/bash
 # Recorded runs of the stock CLI (tests/captures/, spec/operator-api.md §25)
-# replayed against real daemons: a single-cluster operator, and a
-# management-only primary over two clusters. tests/lib/replay.py says what
+# replayed against real daemons: a single-cluster operator, and a management-only
+# primary with two frontends over two clusters. tests/lib/replay.py says what
 # equal means.
 TEST=captures
 # shellcheck source=tests/lib/lab.sh
@@ -9,15 +9,15 @@ TEST=captures
 # shellcheck source=tests/lib/api_lab.sh
 . "$here/tests/lib/api_lab.sh"
 
-kill_frontend="kill -9 \$(cat $LAB_DIR/run/frontend.pid)"
+kill_frontends="kill -9 \$(cat $LAB_DIR/run/frontends.pid)"
 
 replay() { # replay HOW CREDENTIAL CAPTURE [OPTION...]
 	local how=$1 cred=$2 name=$3
 	shift 3
 	echo "# $name, $how"
-	workers "$API_PRIMARY" frontend | head -n 1 >"$LAB_DIR/run/frontend.pid"
+	workers "$API_PRIMARY" frontend >"$LAB_DIR/run/frontends.pid"
 	report "$name" api replay "$(api_url "$API_PRIMARY")" "$cred" "tests/captures/$name.json" \
-		"echo=$LAB_NET.1.1:5432" "kill=$kill_frontend" "$@"
+		"echo=$LAB_NET.1.1:5432" "kill=$kill_frontends" "$@"
 }
 
 common="exec_deployment exec_deployment_params_in_header exec_reconnect_drop ls
@@ -42,6 +42,8 @@ api_end
 lab_down
 lab_up
 
+# the two sockets of a session land on different frontends
+export API_FRONTENDS=2
 api_fleet hub east west
 # shellcheck disable=SC2086
 run_all "hub over two" exec_multicluster_primary operator_status $common

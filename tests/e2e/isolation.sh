@@ -10,7 +10,7 @@ TEST=isolation
 . "$here/tests/lib/api_lab.sh"
 
 # shellcheck disable=SC2034 # api_fleet's
-API_TOKEN_MEMBERS=west API_OWN=hub
+API_TOKEN_MEMBERS=west API_OWN=hub API_FRONTENDS=2
 api_fleet hub east west
 
 export URL CREDENTIAL STATE=$LAB_DIR/state RUN=$LAB_DIR/run/daemon BIN PRIMARY=hub MEMBERS="east west"

@@ -11,6 +11,7 @@ API_RULES='  - {users: [reader], namespaces: [default], targets: ["*"], verbs: [
   - {users: [narrow], namespaces: [default], targets: [deployment/other], verbs: [proxy]}
   - {groups: [team], namespaces: [default], targets: [deployment/web], verbs: ["*"]}
   - {users: [late, two], namespaces: ["*"], targets: ["*"], verbs: ["*"]}'
+API_FRONTENDS=2 # what is revoked is so in each of them
 api_fleet hub east
 
 for user in dev dev2 admin mallory reader narrow late; do

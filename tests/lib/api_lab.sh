@@ -46,11 +46,12 @@ EOF
 }
 
 # api_config NAME INDEX TEXT: a configuration with the targets when the
-# cluster has any, frontends and further rules in API_RULES.
+# cluster has any, API_FRONTENDS of them, and further rules in API_RULES.
 api_config() {
 	local targets=
 	[ ! -e "$LAB_DIR/run/$1-web.pid" ] || targets=$(api_targets "$1")
 	lab_config "$1" "$2" 0 "$3
+frontends: ${API_FRONTENDS:-1}
 $targets"
 	[ -n "${API_RULES:-}" ] || return 0
 	RULES=$API_RULES awk '{ print } /^allow:/ { print ENVIRON["RULES"] }' \
