@@ -123,6 +123,18 @@ cli_env_free(struct cli_env *env)
 	memset(env, 0, sizeof(*env));
 }
 
+/* "*" takes what is the target's; it names nothing. */
+static bool
+is_named(const struct cli_env *env, const char *name)
+{
+	for (size_t i = 0; i < env->n_include; i++) {
+		if (strcmp(env->include[i], "*") != 0 &&
+		    str_wildcard(env->include[i], name))
+			return true;
+	}
+	return false;
+}
+
 static bool
 matches(const char *const *patterns, size_t n, const char *name)
 {
@@ -146,8 +158,7 @@ env_take(struct cli_env *env, const struct pm_vec_pair *vars)
 		/* One that is asked for by --env-include comes all the same */
 		rc = -ERR_INVALID;
 		if (!matches(env->exclude, env->n_exclude, name) &&
-		    (!cli_env_local(name) ||
-			matches(env->include, env->n_include, name)))
+		    (!cli_env_local(name) || is_named(env, name)))
 			rc = cli_env_set(env, v->key, v->value);
 		free(name);
 		if (rc == 0)

@@ -216,6 +216,7 @@ test_fetch_env(void **state)
 	assert_int_equal(w->e.code, ERR_OK);
 	assert_string_equal(value(&w->env, "CLUSTER"), "east");
 	assert_string_equal(value(&w->env, "HOME"), "/remote");
+	assert_string_equal(value(&w->env, "PATH"), "/local");
 	assert_null(value(&w->env, "SECRET"));
 	assert_null(value(&w->env, "ODD"));
 	assert_int_equal(op_count(&w->op, "SEC*"), 1);
