@@ -134,6 +134,32 @@ start(struct run *r, const char *const *words)
 	ev_io_want(r->io, EV_WANT_READ);
 }
 
+/* The same with a terminal of its own; what it prints comes from there too. */
+static void
+start_on_terminal(struct run *r, const char *const *words)
+{
+	const char *argv[32] = {"./tributary"};
+	int slave;
+
+	for (size_t i = 0; words[i] != NULL; i++)
+		argv[i + 1] = words[i];
+	r->fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(r->fd >= 0);
+	assert_int_equal(grantpt(r->fd), 0);
+	assert_int_equal(unlockpt(r->fd), 0);
+	r->pid = fork();
+	if (r->pid == 0) {
+		setsid();
+		slave = open(ptsname(r->fd), O_RDWR); /* controls us now */
+		for (int i = 0; i < 3; i++)
+			dup2(slave, i);
+		execv(argv[0], (char *const *)argv);
+		_exit(126);
+	}
+	r->io = ev_io_new(r->loop, r->fd, on_output, r);
+	ev_io_want(r->io, EV_WANT_READ);
+}
+
 static void
 on_late(void *arg)
 {
@@ -273,6 +299,40 @@ test_signals(void **state)
 		assert_non_null(strstr(buf_cstr(&r->out), want));
 		forget(r);
 	}
+}
+
+static size_t
+occurrences(const char *text, const char *what)
+{
+	size_t n = 0;
+
+	for (; (text = strstr(text, what)) != NULL; text++)
+		n++;
+	return n;
+}
+
+/* What the terminal sends to both of them comes to the program once; what is
+ * sent to us alone comes to it too. */
+static void
+test_terminal(void **state)
+{
+	struct run *r = *state;
+
+	start_on_terminal(
+	    r, WORDS(SHOP, "--", "sh", "-c",
+		   "trap 'echo got-one' INT; echo is-up; i=0; "
+		   "while [ $i -lt 20 ]; do sleep 0.05; i=$((i + 1)); done; "
+		   "echo first-over; "
+		   "while :; do sleep 0.05; done"));
+	wait_for(r, "is-up\r\n");
+	assert_int_equal(write(r->fd, "\003", 1), 1);
+	wait_for(r, "first-over\r\n");
+	assert_int_equal(occurrences(buf_cstr(&r->out), "got-one\r\n"), 1);
+	kill(r->pid, SIGINT);
+	while (occurrences(buf_cstr(&r->out), "got-one\r\n") < 2)
+		ev_loop_turn(r->loop, true);
+	kill(r->pid, SIGTERM);
+	assert_int_equal(finish(r), 128 + SIGTERM);
 }
 
 /* Before there is a program a signal ends the command itself. */
@@ -459,8 +519,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {T(test_exit_code), T(test_order),
 	    T(test_lost_before), T(test_lost_after), T(test_ended),
-	    T(test_signals), T(test_early_signal), T(test_refusals),
-	    T(test_usage), T(test_commands), T(test_port_forward)};
+	    T(test_signals), T(test_terminal), T(test_early_signal),
+	    T(test_refusals), T(test_usage), T(test_commands),
+	    T(test_port_forward)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
