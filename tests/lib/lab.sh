@@ -12,6 +12,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export LAB=${LAB:-t$(($$ % 10000))} LAB_NET=${LAB_NET:-10.$((100 + $$ % 100))}
 export LAB_DIR=/run/tributary-test-$$ LAB_SRC=$here LAB_BIN=$BIN
 # Local ports of this test: two runs at a time do not meet.
+# shellcheck disable=SC2034 # the tests use it
 PORTS=$((21000 + $$ % 900 * 10))
 cd "$here" || exit 1
 . lab/lib.sh
