@@ -335,6 +335,23 @@ test_terminal(void **state)
 	assert_int_equal(finish(r), 128 + SIGTERM);
 }
 
+/* Killed outright, it does not leave the program without its session. */
+static void
+test_killed(void **state)
+{
+	struct run *r = *state;
+
+	start(r, WORDS(SHOP, "--", "sh", "-c",
+		     "trap 'echo told; exit' TERM; echo up; "
+		     "while :; do sleep 0.05; done"));
+	wait_for(r, "up\n");
+	kill(r->pid, SIGKILL);
+	waitpid(r->pid, NULL, 0);
+	r->pid = 0;
+	wait_for(r, "told");
+	fix_run(r->loop, &r->ended, 5000);
+}
+
 /* Before there is a program a signal ends the command itself. */
 static void
 ignore(struct op *op, const struct pm_ClientMessage *m)
@@ -519,9 +536,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {T(test_exit_code), T(test_order),
 	    T(test_lost_before), T(test_lost_after), T(test_ended),
-	    T(test_signals), T(test_terminal), T(test_early_signal),
-	    T(test_refusals), T(test_usage), T(test_commands),
-	    T(test_port_forward)};
+	    T(test_signals), T(test_terminal), T(test_killed),
+	    T(test_early_signal), T(test_refusals), T(test_usage),
+	    T(test_commands), T(test_port_forward)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
