@@ -139,9 +139,23 @@ listed(const cJSON *items, const char *name)
 	return false;
 }
 
+/* A parent of ours, also one that is ending or was ended just now. */
+static bool
+was_ours(const struct own *own, const char *name)
+{
+	char parent[64];
+	struct plat_closed c;
+	uint64_t id;
+	if (!str_hex_to_u64(name, &id))
+		return false;
+	own_name_of_id(OWN_PARENT, id, parent);
+	return own_session_by_id(own, id) != NULL ||
+	       plat_closed_find(own->store, parent, clock_wall_s(), &c);
+}
+
 /* A member's sessions, but not the children of our parents. */
 static void
-fold(cJSON *items, const cJSON *theirs)
+fold(const struct own *own, cJSON *items, const cJSON *theirs)
 {
 	const cJSON *it;
 	cJSON_ArrayForEach(
@@ -152,7 +166,7 @@ fold(cJSON *items, const cJSON *theirs)
 			"name", "");
 		if (cJSON_IsObject(it) && name[0] != '\0' &&
 		    cJSON_IsObject(json_at(it, "spec.session")) &&
-		    !listed(items, name))
+		    !listed(items, name) && !was_ours(own, name))
 			cJSON_AddItemToArray(items, cJSON_Duplicate(it, 1));
 	}
 }
@@ -172,7 +186,7 @@ list_done(struct own_api *a)
 			cJSON_AddItemToArray(items, entry_json(s));
 	}
 	for (size_t i = 0; i < a->n_answers; i++)
-		fold(items, a->answers[i].body);
+		fold(a->own, items, a->answers[i].body);
 	for (cJSON *it = items->child, *next; r >= 0 && it != NULL; it = next) {
 		next = it->next;
 		r = own_fields_match(a->q.fields, it, &e);
