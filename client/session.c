@@ -85,6 +85,21 @@ session_versioned(void *arg, const struct pm_DaemonMessage *m)
 	s->ops->on_up(s->arg, again);
 }
 
+/* What the operator says, and where to look then. */
+static void
+session_refused(const struct ws_refusal *r, struct err *e)
+{
+	struct err why;
+	const char *hint = "";
+
+	cli_api_refused(&r->status, r->http_code, &why);
+	if (why.code == ERR_NOT_FOUND)
+		hint = "; `tributary ls` lists what there is";
+	else if (r->http_code >= 500)
+		hint = "; `tributary status` shows the clusters";
+	err_set(e, why.code, "%s%s", why.text, hint);
+}
+
 static void
 session_upgraded(void *arg, struct ws_conn *ws,
     const struct ws_refusal *refusal, const struct err *e)
@@ -111,7 +126,7 @@ session_upgraded(void *arg, struct ws_conn *ws,
 		cli_session_lost(s, e);
 		return;
 	}
-	cli_api_refused(&refusal->status, refusal->http_code, &why);
+	session_refused(refusal, &why);
 	s->starting = refusal->http_code == 503 || refusal->http_code == 429;
 	/* Passing states only: the rest will not get better. */
 	if (s->starting || refusal->http_code >= 500)
