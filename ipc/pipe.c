@@ -126,6 +126,10 @@ ipc_pipe_recv(struct ipc_pipe *p, struct err *e)
 		return err_set(e, (enum err_code) - rc, "no room to read");
 	iov.iov_base = buf_tail(&p->in);
 	n = recvmsg(p->fd, &msg, MSG_CMSG_CLOEXEC);
+	/* It ended with something of ours unread. That is told once and is no
+	 * fault; what it wrote before is still there, then the end of file. */
+	if (n < 0 && errno == ECONNRESET)
+		n = recvmsg(p->fd, &msg, MSG_CMSG_CLOEXEC);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n < 0)

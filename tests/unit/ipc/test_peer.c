@@ -25,7 +25,7 @@ struct side {
 	uint16_t last_type;
 	char last_text[64];
 	unsigned n_fds;
-	bool gone;
+	bool gone, broke;
 	char why[600];
 	int result; /* of the handler */
 	bool end_inside, free_inside;
@@ -62,6 +62,7 @@ on_gone(void *worker, struct ipc_peer *peer, const char *why)
 	assert_ptr_equal(peer, s->peer);
 	assert_false(s->gone);
 	s->gone = true;
+	s->broke = ipc_peer_broke(peer);
 	s->peer = NULL;
 	snprintf(s->why, sizeof(s->why), "%s", why);
 }
@@ -447,6 +448,44 @@ test_last_words(void **state)
 	buf_free(&wire);
 }
 
+/*
+ * A process that dies with something of ours unread resets the socket: that is
+ * an end like any other, and what it wrote before counts.
+ */
+static void
+test_reset(void **state)
+{
+	struct ipc_connected m = {7, "10.0.0.1:5", ""};
+	struct ipc_api_request ours = {.body = {(uint8_t *)"x", 1}};
+	struct buf wire;
+	struct side a;
+
+	(void)state;
+	for (int words = 0; words < 2; words++) {
+		against_raw(
+		    &a, words ? IPC_OWN : IPC_FE, words ? IPC_CON : IPC_OWN);
+		buf_init(&wire, 0);
+		if (words) {
+			struct ipc_connect ask = {.request = 1, .name = "east"};
+
+			ipc_encode(IPC_CONNECTED, 0, 0, 0, &m, &wire);
+			ipc_send(a.peer, IPC_CONNECT, 0, 0, 0, &ask, NULL, 0);
+		} else {
+			ipc_send(
+			    a.peer, IPC_API_REQUEST, 0, 0, 0, &ours, NULL, 0);
+		}
+		assert_int_equal(ipc_peer_flush(a.peer), 0);
+		assert_int_equal(
+		    write(raw[0], buf_data(&wire), wire.len), wire.len);
+		raw_close();
+		until_gone(&a);
+		assert_int_equal(a.n_handled, words);
+		assert_string_equal(a.why, IPC_WHY_CLOSED);
+		assert_false(a.broke);
+		buf_free(&wire);
+	}
+}
+
 /* Who does not read is ended when 16 MiB wait for him. */
 static void
 test_full_queue(void **state)
@@ -535,6 +574,7 @@ main(void)
 	    cmocka_unit_test(test_descriptor_flood),
 	    cmocka_unit_test(test_handler_refuses),
 	    cmocka_unit_test(test_last_words),
+	    cmocka_unit_test(test_reset),
 	    cmocka_unit_test(test_full_queue),
 	    cmocka_unit_test(test_one_socket),
 	    cmocka_unit_test(test_large_both_ways),
