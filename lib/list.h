@@ -42,6 +42,18 @@ list_push(struct list *head, struct list *node)
 	head->prev = node;
 }
 
+/* Take the first node off a list that is not empty. */
+static inline struct list *
+list_pop(struct list *head)
+{
+	struct list *node = head->next;
+
+	head->next = node->next;
+	node->next->prev = head;
+	list_init(node);
+	return node;
+}
+
 /* Unlink; the node becomes an empty list, so removing twice is harmless. */
 static inline void
 list_remove(struct list *node)

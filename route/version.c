@@ -289,7 +289,7 @@ rt_version_deadline(const struct route *r)
 int
 route_set_settled(struct route *r, const char *version, struct err *e)
 {
-	char v[VERSION_BYTES];
+	char v[VERSION_BYTES] = "";
 	int rc = rt_version_set(v, pm_str(version), e);
 
 	if (rc < 0)

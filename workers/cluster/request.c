@@ -105,12 +105,11 @@ pool_put(struct clu *clu, struct http_client **client)
 static struct http_client *
 pool_get(struct clu *clu)
 {
-	LIST_FOR_EACH_SAFE (node, &clu->idle) {
+	while (!list_empty(&clu->idle)) {
 		struct idle_client *i =
-		    LIST_ENTRY(node, struct idle_client, node);
+		    LIST_ENTRY(list_pop(&clu->idle), struct idle_client, node);
 		struct http_client *client = i->client;
 
-		list_remove(&i->node);
 		free(i);
 		clu->n_idle--;
 		if (http_client_usable(client))

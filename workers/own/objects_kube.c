@@ -186,9 +186,9 @@ container_status_json(const struct plat_target *t, const char *name)
 	uint64_t h = hash(t->key, name);
 	cJSON *c = cJSON_CreateObject();
 	(void)str_fmt(id, sizeof(id),
-	    "containerd://%016llx%016llx%016llx%016llx", (unsigned long long)h,
-	    (unsigned long long)~h, (unsigned long long)(h * 3),
-	    (unsigned long long)(h * 5));
+	    "containerd://%016" PRIx64 "%016" PRIx64 "%016" PRIx64
+	    "%016" PRIx64,
+	    h, ~h, h * 3, h * 5);
 	cJSON_AddStringToObject(c, "name", t->container);
 	cJSON_AddBoolToObject(c, "ready", true);
 	cJSON_AddStringToObject(c, "image", "standalone");
