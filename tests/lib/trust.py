@@ -23,7 +23,7 @@ from api import Api, CHILDREN, Credential, OPERATOR, WebSocket
 ENV = os.environ
 R = api.Results()
 check = R.check
-WORK = tempfile.mkdtemp(prefix="trust-")
+WORK = tempfile.mkdtemp(prefix="trust-", dir=ENV["FILES"])
 atexit.register(shutil.rmtree, WORK, ignore_errors=True)
 
 
