@@ -167,6 +167,17 @@ child_reset(struct route *r, int slot)
 			    "no memory to close a child's connections");
 }
 
+/* The length of a reason without its full stop, for use within a sentence. */
+static int
+clause(const char *why)
+{
+	size_t n = strnlen(why, 160);
+
+	while (n > 0 && why[n - 1] == '.')
+		n--;
+	return (int)n;
+}
+
 static void
 default_lost(struct route *r, const char *why)
 {
@@ -177,8 +188,8 @@ default_lost(struct route *r, const char *why)
 	r->lost_deadline = r->now + r->cfg.lost_default_ms;
 	rt_tell(r, PM_LogLevel_Warn,
 	    "Lost %s, which serves files, environment, names and outgoing "
-	    "connections: %s. The session reconnects by itself.",
-	    rt_name_of(r, r->cfg.default_slot), why);
+	    "connections: %.*s. The session reconnects by itself.",
+	    rt_name_of(r, r->cfg.default_slot), clause(why), why);
 }
 
 static void
@@ -189,9 +200,9 @@ other_lost(struct route *r, int slot, const char *why)
 	if (!r->started)
 		return;
 	snprintf(text, sizeof(text),
-	    "Lost %s: %.160s. Its open connections are closed; it is joined "
+	    "Lost %s: %.*s. Its open connections are closed; it is joined "
 	    "again when it answers.",
-	    rt_name_of(r, slot), why);
+	    rt_name_of(r, slot), clause(why), why);
 	/* One that keeps failing to join for one reason is told once. */
 	if (r->child[slot]->condition != NULL &&
 	    strncmp(r->child[slot]->condition, text, CONDITION_MAX - 1) == 0)

@@ -264,7 +264,8 @@ own_get_session(struct own_api *a)
 	struct own_session *s = find(a->own, a->name);
 	if (s == NULL || s->phase == OWN_TERMINATING || !may_see(a, s))
 		own_api_status(a, 404, "NotFound",
-		    "there is no session %s: see `mirrord session list`",
+		    "there is no session %s: see `tributary session list` or "
+		    "`mirrord session list`",
 		    a->name);
 	else
 		own_api_json(a, 200, entry_json(s));
@@ -331,7 +332,8 @@ own_delete_session(struct own_api *a)
 	struct own_session *s = find(a->own, a->name);
 	if (s == NULL || s->phase == OWN_TERMINATING || !may_see(a, s)) {
 		own_api_status(a, 404, "NotFound",
-		    "there is no session %s: see `mirrord session list`",
+		    "there is no session %s: see `tributary session list` or "
+		    "`mirrord session list`",
 		    a->name);
 		return;
 	}
