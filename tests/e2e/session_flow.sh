@@ -33,6 +33,19 @@ in_replica() { # in_replica CLUSTER COMMAND...: in its namespaces
 	nsenter -t "$pid" -n -m -p "$@"
 }
 by_second() { curl -s --max-time 3 "http://$(shop_of c1):8081/" | grep -q "\"port\": $((port + 1))"; }
+# many_sessions COUNT: side by side, each sees the default cluster.
+many_sessions() {
+	local i pids='' p rc=0
+	for i in $(seq "$1"); do
+		# shellcheck disable=SC2016 # for the program to expand
+		as dev exec -t deployment/shop -- sh -c 'echo "cluster $CLUSTER"' >"$LAB_DIR/files/many-$i" 2>&1 &
+		pids="$pids $!"
+	done
+	for p in $pids; do wait "$p" || rc=1; done
+	[ "$(cat "$LAB_DIR"/files/many-* | grep -c "^cluster c1$")" = "$1" ] || rc=1
+	[ "$rc" = 0 ] || cat "$LAB_DIR"/files/many-*
+	return $rc
+}
 same_file() { [ "$(in_replica c1 sha256sum /mnt/big | cut -d' ' -f1)" = "$(sha256sum "$1" | cut -d' ' -f1)" ]; }
 copies() { [ "$(wc -l <"$FLOW_DIR/requests")" -ge "$1" ]; }
 exists() { [ -e "$1" ]; }
@@ -75,6 +88,8 @@ check "it goes on: they end with the right bytes" wait $sinks
 check "... and it serves again" all_answer local 30
 check "it is the same client" lab_alive one
 lab_stop two INT
+check "20 more sessions at once" many_sessions 20
+check "... and the first one still serves" all_answer local 5
 
 flow hold "$(shop_of c2)" 8080 "$LAB_DIR/run/held" &
 held=$!

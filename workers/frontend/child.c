@@ -160,7 +160,7 @@ inlet_opened(void *arg, const char *version)
 	if (!fe_child_opened(c) || c->up)
 		return;
 	c->up = true;
-	c->backoff_ms = 0;
+	c->up_ms = clock_mono_ms();
 	route_child_up(k->route, c->slot, clock_mono_ms());
 	if (k->connect != NULL)
 		fe_connect_ready(k->connect, 0, NULL);
@@ -364,6 +364,9 @@ child_settle_loss(struct fe_child *c)
 	    (unsigned long long)k->session->id, k->session->slots[c->slot].name,
 	    why);
 	fe_child_close(c, 500, why);
+	/* One that is lost as soon as it is up is not tried ever faster. */
+	if (tell && clock_mono_ms() - c->up_ms > FE_BACKOFF_MAX_MS)
+		c->backoff_ms = 0;
 	if (tell)
 		route_child_down(k->route, c->slot, why, clock_mono_ms());
 	fe_child_rejoin_later(c);

@@ -246,6 +246,7 @@ struct fe_child {
 	bool failed; /* to be closed after the router's call */
 	char why[200];
 	uint32_t backoff_ms;
+	uint64_t up_ms; /* since when it is up */
 	struct ev_timer *rejoin;
 };
 

@@ -557,6 +557,25 @@ a_lost_cluster_joins_again(void **state)
 	turns_until_messages(1);
 }
 
+/* Let in and lost at once, again and again: no faster than any other. */
+static void
+a_child_that_flaps(void **state)
+{
+	uint64_t from_ms = clock_mono_ms();
+
+	(void)state;
+	connect_client(&c);
+	for (int i = 0; i < 4; i++) {
+		stream_end(f.clu[1], stream[1], 502, "gone");
+		stream[1] = expect_stream(f.clu[1]);
+		stream_opened(f.clu[1], stream[1]);
+		front_turns(&f, 20);
+	}
+	/* at least the halves of 250, 500, 1000 and 2000 ms */
+	assert_true(clock_mono_ms() - from_ms > 1800);
+	assert_false(c.closed);
+}
+
 /* The session controller says it is up again: it is tried at once. */
 static void
 child_state_hurries(void **state)
@@ -993,6 +1012,7 @@ main(void)
 	    T(big_messages_in_pieces),
 	    T(a_client_that_does_not_read),
 	    T(a_lost_cluster_joins_again),
+	    T(a_child_that_flaps),
 	    T(child_state_hurries),
 	    T(only_the_default_is_needed),
 	    T(the_default_is_needed),
