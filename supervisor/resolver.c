@@ -17,26 +17,33 @@ enum { RESOLV_MAX_BYTES = 65536, HOSTS_MAX_BYTES = 524288 };
 struct sup_resolver {
 	struct buf resolv_conf;
 	struct buf hosts;
+	bool resolv_conf_bad, hosts_bad; /* said already */
 };
 
-/* A missing file is an empty one. */
+/* A missing file is an empty one, one that is too long too: half a file would
+ * be another one. *bad_io: it was not used the last time. */
 static void
-file_read(const char *path, size_t max, struct buf *out)
+file_read(const char *path, size_t max, struct buf *out, bool *bad_io)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	ssize_t n = 0;
+	bool bad;
 
 	buf_clear(out);
-	if (fd < 0)
+	if (fd < 0) {
+		*bad_io = false;
 		return;
-	while (out->len < max && buf_reserve(out, 4096) == 0 &&
+	}
+	while (out->len <= max && buf_reserve(out, 4096) == 0 &&
 	       (n = read(fd, buf_tail(out), 4096)) > 0)
 		buf_commit(out, (size_t)n);
-	if (n < 0 || out->len > max) {
+	bad = n < 0 || out->len > max;
+	if (bad && !*bad_io)
 		log_warn("%s is not used: %s", path,
 		    n < 0 ? strerror(errno) : "it is too long");
+	if (bad)
 		buf_clear(out);
-	}
+	*bad_io = bad;
 	close(fd);
 }
 
@@ -51,15 +58,15 @@ same(const struct buf *a, const struct buf *b)
 static bool
 resolver_read(struct sup *s)
 {
-	struct sup_resolver *r = s->resolver, now;
+	struct sup_resolver *r = s->resolver, now = *r;
 	bool changed;
 
 	buf_init(&now.resolv_conf, RESOLV_MAX_BYTES + 4096);
 	buf_init(&now.hosts, HOSTS_MAX_BYTES + 4096);
 	file_read(cfg_str(s->cfg, "resolver.resolvConf"), RESOLV_MAX_BYTES,
-	    &now.resolv_conf);
-	file_read(
-	    cfg_str(s->cfg, "resolver.hosts"), HOSTS_MAX_BYTES, &now.hosts);
+	    &now.resolv_conf, &now.resolv_conf_bad);
+	file_read(cfg_str(s->cfg, "resolver.hosts"), HOSTS_MAX_BYTES,
+	    &now.hosts, &now.hosts_bad);
 	changed = !same(&now.resolv_conf, &r->resolv_conf) ||
 		  !same(&now.hosts, &r->hosts);
 	buf_free(&r->resolv_conf);

@@ -78,6 +78,7 @@ struct sup_worker {
 	struct ev_io *stderr_io;
 	struct buf stderr_text;
 	struct sup_log_limit limit;
+	bool joined;     /* its mates know of it */
 	bool removed;    /* gone from the configuration: free at its end */
 	bool reload_due; /* it was starting when the configuration changed */
 	char why[256];   /* why it was killed by us, for the log */
@@ -159,7 +160,7 @@ void sup_place_fds(int *fds, int n, int first);
 bool sup_topology_mates(enum ipc_role a, enum ipc_role b);
 /* w is up: join it with every mate that is. */
 void sup_topology_join(struct sup_worker *w);
-/* w is gone: tell its mates. */
+/* w is gone: tell its mates, once. */
 void sup_topology_leave(struct sup_worker *w);
 
 /* listeners.c */

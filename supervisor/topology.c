@@ -63,6 +63,7 @@ join(struct sup_worker *a, struct sup_worker *b)
 void
 sup_topology_join(struct sup_worker *w)
 {
+	w->joined = true;
 	LIST_FOR_EACH (node, &w->sup->workers) {
 		struct sup_worker *o =
 		    LIST_ENTRY(node, struct sup_worker, link);
@@ -78,6 +79,9 @@ sup_topology_leave(struct sup_worker *w)
 {
 	struct ipc_detach m = {.role = (uint8_t)w->role, .index = w->index};
 
+	if (!w->joined)
+		return;
+	w->joined = false;
 	LIST_FOR_EACH (node, &w->sup->workers) {
 		struct sup_worker *o =
 		    LIST_ENTRY(node, struct sup_worker, link);

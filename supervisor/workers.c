@@ -291,10 +291,8 @@ sup_worker_died(struct sup_worker *w, int status)
 
 	sup_log_stderr_end(w);
 	log_death(w, status);
-	/* Also one that was drained, was it configured again meanwhile or
-	 * not; to hear it twice does no harm. */
-	if (w->state == SUP_UP ||
-	    (w->state == SUP_ENDING && s->phase == IPC_PHASE_RUN))
+	/* At the end of the daemon nobody needs to hear of a mate's end. */
+	if (w->state == SUP_UP || s->phase == IPC_PHASE_RUN)
 		sup_topology_leave(w);
 	ipc_peer_free(&w->peer);
 	w->pid = 0;

@@ -251,6 +251,7 @@ sup_rig_mate(struct sup_rig *r, enum ipc_role role, uint32_t index,
 		m->w = sup_worker_add(&r->s, role, index, name, &e);
 	assert_non_null(m->w);
 	m->w->state = state;
+	m->w->joined = state == SUP_UP;
 	if (state == SUP_DOWN)
 		return m;
 	m->w->pid = m->pid = idle_process();
@@ -340,5 +341,11 @@ void
 sup_rig_die(struct sup_mate *m)
 {
 	kill(m->pid, SIGKILL);
+	sup_rig_gone(m);
+}
+
+void
+sup_rig_gone(struct sup_mate *m)
+{
 	sup_rig_until(m->rig, is_reaped, m);
 }

@@ -53,5 +53,7 @@ unsigned sup_rig_heard(struct sup_mate *m, const char *what);
 bool sup_rig_logged(const struct sup_rig *r, const char *text);
 /* The mate's process ends by itself; returns when that was noticed. */
 void sup_rig_die(struct sup_mate *m);
+/* The supervisor itself killed it: the same, without a hand of the test. */
+void sup_rig_gone(struct sup_mate *m);
 
 #endif
