@@ -48,6 +48,9 @@ many_sessions() {
 }
 same_file() { [ "$(in_replica c1 sha256sum /mnt/big | cut -d' ' -f1)" = "$(sha256sum "$1" | cut -d' ' -f1)" ]; }
 copies() { [ "$(wc -l <"$FLOW_DIR/requests")" -ge "$1" ]; }
+daemon_link() { ip -n "$LAB-wan" link set "p$1" "$2"; }
+lost() { grep -q "cluster lost .*cluster=$1 " "$LAB_DIR/log/hub-daemon.log"; }
+others_answer() { answers "http://$(shop_of c1):8080/" local && answers "http://$(shop_of c2):8080/" local; }
 exists() { [ -e "$1" ]; }
 
 mkdir -p "$FLOW_DIR"
@@ -90,6 +93,13 @@ check "it is the same client" lab_alive one
 lab_stop two INT
 check "20 more sessions at once" many_sessions 20
 check "... and the first one still serves" all_answer local 5
+
+# The far side hears nothing of it: only its silence tells.
+daemon_link c3 down
+check "a silent cluster is noticed within seconds" lab_wait 9 lost c3
+check "... the others serve meanwhile" others_answer
+daemon_link c3 up
+check "... and it is in again by itself" all_answer local 30
 
 flow hold "$(shop_of c2)" 8080 "$LAB_DIR/run/held" &
 held=$!
