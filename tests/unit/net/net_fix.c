@@ -46,7 +46,10 @@ fix_cert_make(struct fix_cert *c, const struct fix_cert_opts *o)
 	X509_NAME *name;
 	BIO *bio;
 
-	c->key = EVP_EC_gen("P-256");
+	if (o->key != NULL && EVP_PKEY_up_ref(o->key) == 1)
+		c->key = o->key;
+	else
+		c->key = EVP_EC_gen("P-256");
 	c->x509 = X509_new();
 	assert_non_null(c->key);
 	assert_non_null(c->x509);
@@ -71,7 +74,9 @@ fix_cert_make(struct fix_cert *c, const struct fix_cert_opts *o)
 	PEM_write_bio_X509(bio, c->x509);
 	bio_take(bio, &c->cert_pem);
 	bio = BIO_new(BIO_s_mem());
-	PEM_write_bio_PrivateKey(bio, c->key, NULL, NULL, 0, NULL, NULL);
+	if (o->key == NULL)
+		PEM_write_bio_PrivateKey(
+		    bio, c->key, NULL, NULL, 0, NULL, NULL);
 	bio_take(bio, &c->key_pem);
 }
 

@@ -21,6 +21,7 @@ struct fix_cert_opts {
 	const char *cn;
 	const char *san;               /* "DNS:a,IP:127.0.0.1" or NULL */
 	const struct fix_cert *issuer; /* NULL = self-signed */
+	EVP_PKEY *key; /* borrowed, a public one; NULL = a new pair */
 	bool ca;
 	long from_s, to_s; /* relative to now */
 };

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -97,21 +98,24 @@ front_trust(struct front *f, const char *extra)
 }
 
 void
-front_init(struct front *f, const char *extra)
+front_init(struct front *f, bool own_pair)
 {
 	struct buf config;
 	cJSON *tls = cJSON_CreateObject();
 	char *text;
 
 	memset(f, 0, sizeof(*f));
+	signal(SIGPIPE, SIG_IGN); /* as worker_run does */
 	fix_tls_make(&f->tls);
-	cJSON_AddStringToObject(
-	    tls, "certPem", buf_cstr(&f->tls.server.cert_pem));
-	cJSON_AddStringToObject(
-	    tls, "keyPem", buf_cstr(&f->tls.server.key_pem));
+	if (own_pair) {
+		cJSON_AddStringToObject(
+		    tls, "certPem", buf_cstr(&f->tls.server.cert_pem));
+		cJSON_AddStringToObject(
+		    tls, "keyPem", buf_cstr(&f->tls.server.key_pem));
+	}
 	text = cJSON_PrintUnformatted(tls);
 	buf_init(&config, 0);
-	buf_printf(&config, "{\"tls\":%s,%s%s}", text, rules, extra);
+	buf_printf(&config, "{\"tls\":%s,%s}", text, rules);
 	free(text);
 	cJSON_Delete(tls);
 	rig_init(&f->r, &fe_ops, buf_cstr(&config));

@@ -39,8 +39,9 @@ struct front_answer {
 	bool done;
 };
 
-/* extra: members of the configuration besides, ",..." or "". */
-void front_init(struct front *f, const char *extra);
+/* own_pair: the administrator's certificate is in the configuration; else the
+ * secrets worker is asked for one. */
+void front_init(struct front *f, bool own_pair);
 void front_deinit(struct front *f);
 /* trust: members besides the CAs, ",\"revoked\":[..]" or "". */
 void front_trust(struct front *f, const char *extra);

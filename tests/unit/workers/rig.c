@@ -23,6 +23,8 @@ rig_body(const struct ipc_in *in)
 		return ((const struct ipc_api_reply *)in->payload)->body;
 	case IPC_CHILD_CREATE:
 		return ((const struct ipc_child_create *)in->payload)->object;
+	case IPC_SIGN_SERVER:
+		return ((const struct ipc_sign_server *)in->payload)->spki;
 	case IPC_GRANT:
 		return ((const struct ipc_grant *)in->payload)->params;
 	case IPC_TRUST:

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <openssl/sha.h>
+#include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	front_init(&f, "");
+	front_init(&f, true);
 	return 0;
 }
 
@@ -602,6 +603,52 @@ revoked_certificates_are_out(void **state)
 	assert_int_equal(code_of(FRONT_ROOT, "GET", "/version"), 200);
 }
 
+/* The serving key is made in the worker; its public half is signed. */
+static void
+serves_with_a_signed_key(void **state)
+{
+	struct ipc_server_signed a = {.error = "no CA"};
+	struct fix_cert cert;
+	struct rig_msg *m;
+	const unsigned char *p;
+	EVP_PKEY *key;
+
+	(void)state;
+	front_deinit(&f);
+	front_init(&f, false);
+	m = front_expect(&f, f.sec, IPC_SIGN_SERVER);
+	assert_false(serves(FRONT_DEV)); /* refused, not left hanging */
+	p = buf_data(&m->data);
+	key = d2i_PUBKEY(NULL, &p, (long)m->data.len);
+	assert_non_null(key);
+	a.request = front_request(m);
+	rig_msg_free(&m);
+	fix_cert_make(&cert, &(struct fix_cert_opts){.cn = "hub",
+				 .san = "DNS:localhost",
+				 .issuer = &f.tls.ca,
+				 .key = key,
+				 .from_s = -60,
+				 .to_s = 3600});
+	a.error = "";
+	a.chain_pem = buf_span(&cert.cert_pem);
+	rig_send(f.sec, IPC_SERVER_SIGNED, 0, 0, 0, &a);
+	rig_settle(&f.r);
+	assert_true(serves(FRONT_DEV));
+	/* again, unasked or nonsense: what serves goes on */
+	a.chain_pem = (struct span){(const uint8_t *)"x", 1};
+	rig_send(f.sec, IPC_SERVER_SIGNED, 0, 0, 0, &a);
+	rig_settle(&f.r);
+	assert_true(serves(FRONT_DEV));
+	/* a secrets worker that comes back is asked again */
+	rig_detach(f.sec);
+	rig_settle(&f.r);
+	f.sec = rig_attach(&f.r, IPC_SEC, 0, "");
+	m = front_expect(&f, f.sec, IPC_SIGN_SERVER);
+	rig_msg_free(&m);
+	fix_cert_free(&cert);
+	EVP_PKEY_free(key);
+}
+
 int
 main(void)
 {
@@ -620,6 +667,7 @@ main(void)
 	    T(a_watcher_that_does_not_read),
 	    T(reload_takes_a_new_certificate),
 	    T(revoked_certificates_are_out),
+	    T(serves_with_a_signed_key),
 	};
 	int rc = cmocka_run_group_tests_name("api", tests, NULL, NULL);
 

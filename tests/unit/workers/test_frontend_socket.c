@@ -42,7 +42,7 @@ setup(void **state)
 	(void)state;
 	memset(&c, 0, sizeof(c));
 	buf_init(&c.got, 0);
-	front_init(&f, "");
+	front_init(&f, true);
 	return 0;
 }
 
@@ -940,6 +940,88 @@ revoked_while_it_runs(void **state)
 	assert_int_equal(buf_data(&c.got)[0], PM_DaemonMessage_Close);
 }
 
+/* ---- `diagnose latency`: a socket without a session */
+
+#define PING_TARGET \
+	"/apis/operator.metalbear.co/v1/mirrordoperators/operator/ping"
+
+static void
+ping_client(void)
+{
+	c.done = c.closed = false;
+	client_begin(&c, FRONT_HUB, PING_TARGET, NULL);
+	until(&c.done, "the upgrade");
+	assert_non_null(c.ws);
+}
+
+static void
+pings_are_answered_here(void **state)
+{
+	(void)state;
+	ping_client();
+	for (int i = 0; i < 3; i++)
+		ws_send(c.ws, ping, 1);
+	ws_send(c.ws, env_q, sizeof(env_q)); /* no business of it */
+	ws_send(c.ws, ping, 1);
+	turns_until_messages(4);
+	assert_memory_equal(buf_data(&c.got), "\x07\x07\x07\x07", 4);
+	assert_int_equal(rig_count(f.own, IPC_SESSION_OPEN), 0);
+}
+
+static void
+pings_end(void **state)
+{
+	static const struct {
+		const char *name;
+		uint8_t bytes[2];
+		size_t n;
+		bool last;
+	} rows[] = {
+	    {"by Close", {PM_ClientMessage_Close}, 1, true},
+	    {"by nonsense", {0x7e}, 1, true},
+	    {"by an empty message", {0}, 0, true},
+	    {"by a message in parts", {PM_ClientMessage_Ping}, 1, false},
+	};
+	struct fe *fe = f.r.w.state;
+
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		ping_client();
+		ws_send_piece(
+		    c.ws, rows[i].bytes, rows[i].n, true, rows[i].last);
+		until(&c.closed, rows[i].name);
+		front_turns(&f, 20);
+		assert_true(list_empty(&fe->pings));
+	}
+	ping_client(); /* from our side */
+	fe_pings_drop(fe);
+	until(&c.closed, "the drop");
+	assert_false(c.clean);
+}
+
+/* Who asks and never reads costs no more than one queue. */
+static void
+pings_that_are_not_read(void **state)
+{
+	struct fe *fe = f.r.w.state;
+	size_t sent = 0;
+
+	(void)state;
+	ping_client();
+	ws_pause(c.ws);
+	for (int i = 0; i < 2000; i++) {
+		for (int k = 0; k < 500 && !ws_full(c.ws); k++)
+			sent += ws_send(c.ws, ping, 1) == 0;
+		front_turn(&f);
+	}
+	assert_true(sent > 1000);
+	assert_false(c.closed);
+	front_turns(&f, 50);
+	assert_false(list_empty(&fe->pings));
+	ws_resume(c.ws);
+	turns_until_messages(sent);
+}
+
 /* ---- draining */
 
 static bool
@@ -1028,6 +1110,9 @@ main(void)
 	    T(two_sockets),
 	    T(a_lost_controller),
 	    T(revoked_while_it_runs),
+	    T(pings_are_answered_here),
+	    T(pings_end),
+	    T(pings_that_are_not_read),
 	    T(draining_drops_clients_without_a_close),
 	    T(draining_is_bounded),
 	};
