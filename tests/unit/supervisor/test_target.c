@@ -166,6 +166,98 @@ test_pid(void **state)
 	assert_non_null(strstr(e.text, "names no process"));
 }
 
+/* Whatever stands in the entry: a process, or a sentence. */
+static void
+test_bad_entries(void **state)
+{
+	static const char *const rows[] = {
+	    "{}",
+	    "{\"name\":\"a\"}",
+	    "{\"pid\":-1}",
+	    "{\"pid\":0}",
+	    "{\"pid\":\"1\"}",
+	    "{\"pid\":1.5}",
+	    "{\"pid\":1e300}",
+	    "{\"pid\":2147483648}",
+	    "{\"pid\":4294967297}", /* 1, if cut to 32 bits */
+	    "{\"pid\":null}",
+	    "{\"pid\":[1]}",
+	    "{\"pidFile\":1}",
+	    "{\"pidFile\":\"\"}",
+	    "{\"pidFile\":\"/dev/null\"}",
+	    "{\"pidFile\":\"/dev/zero\"}",
+	    "{\"pidFile\":\"/proc/self/mem\"}",
+	    "{\"pidFile\":\"/proc/self/cmdline\"}",
+	    "{\"pidFile\":\"relative/pid\",\"pid\":1}",
+	    "{\"unit\":1}",
+	    "{\"unit\":\"@\"}",
+	    "{\"unit\":\"@.service\"}",
+	    "{\"unit\":\"trib-none@\"}",
+	    "{\"unit\":\"%s%s%n\"}",
+	    "{\"unit\":\"trib-no-such-unit.scope\"}",
+	    "{\"cgroup\":\"\"}",
+	    "{\"cgroup\":\"../../../../proc/self\"}",
+	    "{\"cgroup\":\"/sys/fs/cgroup-not\"}",
+	    "{\"cgroup\":{}}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		struct err e = {0};
+		pid_t pid = -7;
+		cJSON *c = json_parse(rows[i], strlen(rows[i]), &e);
+		int fd;
+
+		assert_non_null(c);
+		fd = sup_target_open(c, &pid, &e);
+		cJSON_Delete(c);
+		if (fd != -ERR_NOT_FOUND || pid != -7)
+			fail_msg("%s: %d", rows[i], fd);
+		if (strlen(e.text) < 10)
+			fail_msg("%s: no sentence", rows[i]);
+	}
+}
+
+/* Names longer than any path: not found, and nothing else is found. */
+static void
+test_long_names(void **state)
+{
+	static const char *const keys[] = {"pidFile", "unit", "cgroup"};
+	static const size_t sizes[] = {
+	    254, 255, 580, 599, 600, 601, 4095, 4096, 4400, 60000};
+	static char name[60001];
+
+	(void)state;
+	for (size_t i = 0; i < N_OF(keys) * N_OF(sizes); i++) {
+		cJSON *c = cJSON_CreateObject();
+		size_t n = sizes[i / N_OF(keys)];
+		struct err e;
+		pid_t pid;
+
+		memset(name, 'u', n);
+		name[n] = '\0';
+		cJSON_AddStringToObject(c, keys[i % N_OF(keys)], name);
+		assert_int_equal(sup_target_open(c, &pid, &e), -ERR_NOT_FOUND);
+		cJSON_Delete(c);
+	}
+}
+
+/* A FIFO that nobody writes to holds nobody up. */
+static void
+test_pid_fifo(void **state)
+{
+	char path[64];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/fifo", dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(sup_target_first_pid(path), 0);
+	unlink(path);
+	assert_int_equal(symlink(path, path), 0); /* to itself */
+	assert_int_equal(sup_target_first_pid(path), 0);
+	unlink(path);
+}
+
 static void
 test_netns(void **state)
 {
@@ -294,6 +386,9 @@ main(void)
 	    cmocka_unit_test(test_first_pid),
 	    cmocka_unit_test(test_pid_file),
 	    cmocka_unit_test(test_pid),
+	    cmocka_unit_test(test_bad_entries),
+	    cmocka_unit_test(test_long_names),
+	    cmocka_unit_test(test_pid_fifo),
 	    cmocka_unit_test(test_netns),
 	    cmocka_unit_test(test_groups),
 	    cmocka_unit_test(test_own_group),
