@@ -49,6 +49,31 @@ labels(void **state)
 	    {"empty=", 1},
 	    {"app=", 0},
 	    {"mirrord-branch-id in (a),!x", 0},
+	    {"app.kubernetes.io/name=shop", 1},
+	    {"app.kubernetes.io/name in (shop)", 1},
+	    {"!app.kubernetes.io/name", 0},
+	    {"app.kubernetes=x", 0}, /* a key is a key, not a path */
+	    {"in", 0},
+	    {"in=x", 0},
+	    {"in in (x)", 0},
+	    {"notin notin (x)", 1},
+	    {"app=in", 0},
+	    {"app in (web", -ERR_INVALID},
+	    {"app in (web;)", -ERR_INVALID},
+	    {"app in ((web))", -ERR_INVALID},
+	    {"app in (web))", -ERR_INVALID},
+	    {"app notin", -ERR_INVALID},
+	    {"app notin web", -ERR_INVALID},
+	    {"app=web=front", -ERR_INVALID},
+	    {"app===web", -ERR_INVALID},
+	    {"app!!=web", -ERR_INVALID},
+	    {"!!app", -ERR_INVALID},
+	    {"! app=web", -ERR_INVALID},
+	    {"app>1", -ERR_INVALID},
+	    {"app=we\tb", -ERR_INVALID},
+	    {"app=w\xc3\xa4", -ERR_INVALID},
+	    {"app=%77eb", -ERR_INVALID},
+	    {"(app)", -ERR_INVALID},
 	    {"=web", -ERR_INVALID},
 	    {"app=web tier", -ERR_INVALID},
 	    {"app in web", -ERR_INVALID},
@@ -60,7 +85,8 @@ labels(void **state)
 	    {"app,,tier", -ERR_INVALID},
 	    {"app=\"web\"", -ERR_INVALID},
 	};
-	cJSON *o = parse("{\"app\":\"web\",\"tier\":\"front\",\"empty\":\"\"}");
+	cJSON *o = parse("{\"app\":\"web\",\"tier\":\"front\",\"empty\":\"\","
+			 "\"app.kubernetes.io/name\":\"shop\"}");
 	(void)state;
 	for (size_t i = 0; i < N_OF(row); i++) {
 		struct err e = {0};
@@ -105,6 +131,20 @@ fields(void **state)
 	    {"spec.nodeName=x", -ERR_INVALID},
 	    {"status.phase", -ERR_INVALID},
 	    {"=x", -ERR_INVALID},
+	    {"status.phase!=", 1},
+	    {"metadata.name=", 0},
+	    {"metadata.namespace!=other,status.phase!=Pending", 1},
+	    {"spec.session.key!=k1\\,a\\=b\\\\,status.phase=Running", 0},
+	    {"spec.session.key=\\", -ERR_INVALID},
+	    {"spec.session.key=a\\nb", -ERR_INVALID},
+	    {"spec.session", -ERR_INVALID},
+	    {"spec.session=x", -ERR_INVALID},
+	    {"status=x", -ERR_INVALID},
+	    {"status.phase>=x", -ERR_INVALID},
+	    {"!status.phase", -ERR_INVALID},
+	    {"status.phase in (Running)", -ERR_INVALID},
+	    {",", -ERR_INVALID},
+	    {"status.phase=Running,,", -ERR_INVALID},
 	    {"nonsense", -ERR_INVALID},
 	};
 	cJSON *o = parse("{\"metadata\":{\"name\":\"shop-1\",\"namespace\":"
