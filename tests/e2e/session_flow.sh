@@ -30,7 +30,7 @@ in_replica() { # in_replica CLUSTER COMMAND...: in its namespaces
 	local pid
 	pid=$(cat "$LAB_DIR/run/$1-shop-1.pid")
 	shift
-	nsenter -t "$pid" -n -m -p "$@"
+	nsenter -t "$pid" -n -m -p -r "$@"
 }
 by_second() { curl -s --max-time 3 "http://$(shop_of c1):8081/" | grep -q "\"port\": $((port + 1))"; }
 # many_sessions COUNT: side by side, each sees the default cluster.
@@ -73,7 +73,7 @@ check "the same through a forwarded port: 32 MiB each way" flow echo 127.0.0.1 $
 check "... 32 MiB out" flow sink 127.0.0.1 $((port + 2)) $((32 * MIB))
 check "... the far side ends first" flow early 127.0.0.1 $((port + 2)) $MIB
 
-lab_spawn c1-second nsenter -t "$(cat "$LAB_DIR/run/c1-shop-1.pid")" -n -m -p \
+lab_spawn c1-second nsenter -t "$(cat "$LAB_DIR/run/c1-shop-1.pid")" -n -m -p -r \
 	env -i PATH=/usr/bin:/bin CLUSTER=c1 REPLICA=second python3 "$LAB_SRC/lab/shop.py" 8081
 lab_wait 10 lab_port_open c1 "$(shop_of c1)" 8081
 start_exec two dev2 -t deployment/shop --steal "8081:$((port + 1))" -- python3 lab/local.py $((port + 1))

@@ -9,7 +9,7 @@ TEST=session_ports
 second_port() {
 	local pid
 	pid=$(cat "$LAB_DIR/run/c1-shop-1.pid")
-	lab_spawn c1-second nsenter -t "$pid" -n -m -p \
+	lab_spawn c1-second nsenter -t "$pid" -n -m -p -r \
 		env -i PATH=/usr/bin:/bin CLUSTER=c1 REPLICA=second python3 "$LAB_SRC/lab/shop.py" 8081
 	lab_wait 10 lab_port_open c1 "$(lab_replica_address c1 1)" 8081
 }

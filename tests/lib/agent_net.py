@@ -170,10 +170,16 @@ class Rig:
         fds = {kind: os.open(f"/proc/{self.root_pid}/ns/{name}", os.O_RDONLY)
                for name, kind in kinds}
         own = os.open("/proc/self/ns/pid", os.O_RDONLY)
+        # Entering a mount namespace leads to its root, which is not ours
+        # where the tests run in a chroot: go on to the target's.
+        root = os.open(f"/proc/{self.root_pid}/root", os.O_PATH)
+        fds["root"] = root
 
         def enter():
             setns(fds[CLONE_NEWNET], CLONE_NEWNET)
             setns(fds[CLONE_NEWNS], CLONE_NEWNS)
+            os.fchdir(root)
+            os.chroot(".")
 
         setns(fds[CLONE_NEWPID], CLONE_NEWPID)  # for children to come
         try:

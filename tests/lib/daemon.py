@@ -141,7 +141,10 @@ class Daemon:
         if self.user:
             os.chown(self.log_path, self.user, self.user)
         who = {"user": self.user, "group": self.user, "extra_groups": []} if self.user else {}
-        self.proc = subprocess.Popen([DAEMON, "-f", "-c", self.config] + self.args, stdout=self.log_file,
+        program = DAEMON
+        if self.user:  # who may not look into the tree the tests run from
+            program = shutil.copy(DAEMON, os.path.join(self.dir, "tributaryd"))
+        self.proc = subprocess.Popen([program, "-f", "-c", self.config] + self.args, stdout=self.log_file,
                                      stderr=self.log_file, stdin=subprocess.DEVNULL, env=self.env, **who)
         if wait and not until(lambda: self.logged("ready: ") or self.proc.poll() is not None):
             print(self.log())
