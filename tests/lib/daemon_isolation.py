@@ -45,7 +45,7 @@ def check_files(c, workers, sanitizers):
         root = [n for n in os.listdir(f"/proc/{pid}/root/") if not (sanitizers and n == "proc")]
         c.ok(f"{label}: empty root", root == [], root)
         cwd = os.readlink(f"/proc/{pid}/cwd")
-        c.ok(f"{label}: in its root", cwd == "/", cwd)
+        c.ok(f"{label}: in its root", cwd == os.readlink(f"/proc/{pid}/root"), cwd)
         c.ok(f"{label}: no environment", not open(f"/proc/{pid}/environ", "rb").read().strip(b"\0") or sanitizers)
         limits = open(f"/proc/{pid}/limits").read()
         c.ok(f"{label}: no core", "Max core file size        0                    0" in limits)
