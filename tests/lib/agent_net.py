@@ -126,8 +126,11 @@ class Rig:
     def down(self):
         for c in self.clients:
             c.close()
-        if self.agent:
-            self.stop_agent(signal.SIGKILL)
+        if self.agent and self.agent.poll() is None:
+            try:  # leaks are looked for when it ends by itself
+                self.stop_agent(signal.SIGTERM)
+            except subprocess.TimeoutExpired:
+                self.stop_agent(signal.SIGKILL)
         for p in self.procs:
             p.kill()
             p.wait()
@@ -333,7 +336,8 @@ def main(name, tests):
         rig.check("set-up", False, f"{type(e).__name__}: {e}")
     finally:
         rig.down()
-    if rig.failed and rig.log:
-        print(rig.log[-4000:])
+    if rig.log and (rig.failed or "Sanitizer" in rig.log
+                    or "runtime error:" in rig.log):
+        print(rig.log[-4000:])  # what a sanitizer said fails ./check
     print(f"{name}: {rig.passed} passed, {rig.failed} failed")
     sys.exit(1 if rig.failed else 0)

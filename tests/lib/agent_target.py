@@ -372,11 +372,19 @@ def wait_for(cond, seconds=5):
 
 class Agent:
     proc = None
+    in_pod = None
 
     def kill(self):
+        """By SIGTERM if that will do: only then are leaks looked for."""
         if self.proc.poll() is None:
-            self.proc.kill()
+            try:
+                os.kill(self.real_pid(), signal.SIGTERM)
+                self.proc.wait(10)
+            except (OSError, subprocess.TimeoutExpired):
+                self.proc.kill()
         self.proc.wait()
+        if 'Sanitizer' in self.log() or 'runtime error:' in self.log():
+            print(self.log())  # ./check makes it a failure
 
     def wait(self, seconds=8):
         try:
@@ -386,6 +394,9 @@ class Agent:
 
     def real_pid(self):
         """The agent itself, where it was started through other programs."""
+        if self.in_pod:
+            with open('/proc/%d/task/%d/children' % (self.proc.pid, self.proc.pid), encoding='ascii') as f:
+                return int((f.read().split() or [self.proc.pid])[0])
         return self.proc.pid
 
     def status(self, key, pid=None):

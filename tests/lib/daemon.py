@@ -206,8 +206,9 @@ class Daemon:
             until(lambda: not any(alive(k) for k in kids), 10)
         if self.notify:
             self.notify.close()
-        if keep_log:
-            print(self.log())
+        log = self.log() if os.path.exists(self.log_path) else ""
+        if keep_log or "Sanitizer" in log or "runtime error:" in log:
+            print(log)  # what a sanitizer said fails ./check
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
