@@ -125,7 +125,7 @@ lab_backend() {
 	lab_spawn "$1-names" nsenter --net="/run/netns/$LAB-$1" \
 		python3 "$LAB_SRC/lab/names.py" "$LAB_NET.$_i.1" \
 		"stock.$1.internal=$LAB_NET.$_i.50" "stock.internal=$LAB_NET.$_i.50"
-	lab_wait 10 lab_port_open "$1" "$LAB_NET.$_i.50" 9000 || lab_die "stock of $1 does not answer"
+	lab_wait 30 lab_port_open "$1" "$LAB_NET.$_i.50" 9000 || lab_die "stock of $1 does not answer"
 }
 
 # lab_replica CLUSTER N: replica N of shop, as a target of the daemon.
@@ -141,7 +141,7 @@ lab_replica() {
 	lab_spawn "$1-shop-$2" nsenter --net="/run/netns/$LAB-$1-shop$2" \
 		unshare --mount --pid --uts --fork --kill-child --propagation private \
 		"$LAB_SRC/lab/replica" "$_d" "$1" "shop-$2" 8080 "$LAB_SRC/lab/shop.py"
-	lab_wait 15 lab_port_open "$1" "$_a" 8080 || lab_die "replica $2 of shop in $1 does not answer"
+	lab_wait 30 lab_port_open "$1" "$_a" 8080 || lab_die "replica $2 of shop in $1 does not answer"
 	_u=$(lab_pid "$1-shop-$2")
 	tr -d ' \n' <"/proc/$_u/task/$_u/children" >"$LAB_DIR/run/$1-shop-$2.pid"
 }
@@ -185,7 +185,7 @@ lab_healthy() {
 lab_daemon() {
 	lab_spawn "$1-daemon" nsenter --net="/run/netns/$LAB-$1" \
 		"$LAB_BIN/tributaryd" -f -c "$LAB_DIR/etc/$1.yaml"
-	lab_wait "${LAB_START_SECS:-15}" lab_healthy "$1" || {
+	lab_wait "${LAB_START_SECS:-60}" lab_healthy "$1" || {
 		tail -n 30 "$LAB_DIR/log/$1-daemon.log" >&2
 		lab_die "the daemon of $1 does not serve"
 	}

@@ -58,7 +58,7 @@ layout hub 3 1
 in_replica c1 dd if=/dev/urandom of=/mnt/big bs=1M count=20 status=none
 lab_spawn c1-echo nsenter --net="/run/netns/$LAB-c1-stock" \
 	python3 "$here/tests/lib/flow.py" local 9001 "$FLOW_DIR"
-lab_wait 10 lab_port_open c1 "$LAB_NET.1.50" 9001
+lab_wait 30 lab_port_open c1 "$LAB_NET.1.50" 9001
 
 start_exec one dev -t deployment/shop --steal "8080:$port" --forward "$((port + 2)):stock.internal:9001" \
 	--file "/mnt/big:$LAB_DIR/files/big" -- python3 "$here/tests/lib/flow.py" local "$port" "$FLOW_DIR"
@@ -75,7 +75,7 @@ check "... the far side ends first" flow early 127.0.0.1 $((port + 2)) $MIB
 
 lab_spawn c1-second nsenter -t "$(cat "$LAB_DIR/run/c1-shop-1.pid")" -n -m -p -r \
 	env -i PATH=/usr/bin:/bin CLUSTER=c1 REPLICA=second python3 "$LAB_SRC/lab/shop.py" 8081
-lab_wait 10 lab_port_open c1 "$(shop_of c1)" 8081
+lab_wait 30 lab_port_open c1 "$(shop_of c1)" 8081
 start_exec two dev2 -t deployment/shop --steal "8081:$((port + 1))" -- python3 lab/local.py $((port + 1))
 check "another session serves beside it" lab_wait 30 by_second
 kill -STOP "$(lab_pid one)"

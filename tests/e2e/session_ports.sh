@@ -11,7 +11,7 @@ second_port() {
 	pid=$(cat "$LAB_DIR/run/c1-shop-1.pid")
 	lab_spawn c1-second nsenter -t "$pid" -n -m -p -r \
 		env -i PATH=/usr/bin:/bin CLUSTER=c1 REPLICA=second python3 "$LAB_SRC/lab/shop.py" 8081
-	lab_wait 10 lab_port_open c1 "$(lab_replica_address c1 1)" 8081
+	lab_wait 30 lab_port_open c1 "$(lab_replica_address c1 1)" 8081
 }
 path_from() { # path_from PORT BASE-PATH PROGRAM-PORT: who answered, by the echo
 	curl -s --max-time 3 "http://$(lab_replica_address c1 1):$1/"

@@ -21,8 +21,8 @@ api_web() { # api_web CLUSTER: one replica of web, and the echo server
 		"$LAB_SRC/lab/replica" "$d" "$c" web-1 80 "$LAB_SRC/lab/shop.py"
 	lab_spawn "$c-echo" nsenter --net="/run/netns/$LAB-$c" \
 		python3 "$LAB_SRC/tests/lib/echo.py" "$LAB_NET.$i.1" 5432
-	lab_wait 15 lab_port_open "$c" "$a" 80 || lab_die "web of $c does not answer"
-	lab_wait 15 lab_port_open "$c" "$LAB_NET.$i.1" 5432 || lab_die "echo of $c does not answer"
+	lab_wait 30 lab_port_open "$c" "$a" 80 || lab_die "web of $c does not answer"
+	lab_wait 30 lab_port_open "$c" "$LAB_NET.$i.1" 5432 || lab_die "echo of $c does not answer"
 	u=$(lab_pid "$c-web")
 	tr -d ' \n' <"/proc/$u/task/$u/children" >"$LAB_DIR/run/$c-web.pid"
 }

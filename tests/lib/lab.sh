@@ -144,7 +144,7 @@ answers() { curl -s --max-time 3 "$1" | grep -q "\"answered_by\": \"$2\""; }
 all_answer() {
 	local url
 	while read -r _ _ url; do
-		lab_wait "${2:-10}" answers "$url" "$1" || {
+		lab_wait "${2:-30}" answers "$url" "$1" || {
 			echo "$url is not answered by $1"
 			return 1
 		}
