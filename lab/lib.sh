@@ -94,7 +94,9 @@ lab_up() {
 lab_cluster() {
 	lab_netns "$1"
 	lab_plug "$1" "$LAB_NET.0.$2"
-	ip -n "$LAB-$1" link add br0 type bridge
+	# An address of its own: else the bridge takes the lowest of its ports', and
+	# machines that have talked to it lose it when a port comes.
+	ip -n "$LAB-$1" link add br0 address "$(printf '02:00:00:00:00:%02x' "$2")" type bridge
 	ip -n "$LAB-$1" addr add "$LAB_NET.$2.1/24" dev br0
 	ip -n "$LAB-$1" link set br0 up
 	lab_in "$1" sysctl -qw net.ipv4.ip_forward=1

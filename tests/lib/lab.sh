@@ -37,7 +37,18 @@ check() {
 
 # What a sanitizer build says on the way is a failure, whatever the result.
 sanitizers_silent() {
-	! grep -l -E 'ERROR: (Address|Leak)Sanitizer|runtime error:' "$LAB_DIR"/log/*.log
+	! grep -rlE 'ERROR: (Address|Leak)Sanitizer|runtime error:' "$LAB_DIR/log"
+}
+
+# What the daemons and clients said, when something failed since last time.
+shown=0
+show_logs() {
+	local f
+	[ "$failed" != "$shown" ] || return 0
+	shown=$failed
+	for f in "$LAB_DIR"/log/*.log; do
+		[ -e "$f" ] && echo "--- $f" && grep -v ' debug: ' "$f" | tail -n 60
+	done
 }
 
 finish() {
@@ -48,11 +59,8 @@ finish() {
 		failed=$((failed + 1))
 		echo "FAILED: a sanitizer complained"
 	}
-	if [ "$failed" != 0 ] || [ "$rc" != 0 ]; then
-		for f in "$LAB_DIR"/log/*.log; do
-			[ -e "$f" ] && echo "--- $f" && grep -v ' debug: ' "$f" | tail -n 25
-		done
-	fi
+	[ "$rc" = 0 ] || shown=
+	show_logs
 	lab_down
 	ip netns list | grep -q "^$LAB-" && {
 		failed=$((failed + 1))
@@ -78,6 +86,7 @@ lab_up
 again() {
 	stop_daemons
 	check "the sanitizers have nothing to say" sanitizers_silent
+	show_logs
 	lab_down
 	lab_up
 }
